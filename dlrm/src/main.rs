@@ -1,0 +1,2 @@
+//! dlrm
+fn main() {}

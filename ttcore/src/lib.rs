@@ -1,0 +1,1 @@
+//! TT-Rec core.
