@@ -1,0 +1,215 @@
+//! The contract between the mathematics and the machine that computes it.
+//!
+//! A backend has memory (ten small functions) and four operations. Operations work on **several tables of different
+//! shapes at once**, so that all of a model's tables share one parallel region or launch, and on **borrowed views**, so
+//! that memory of another framework is used where it lies. Four values carry a batch through them:
+//!
+//! ```text
+//! Layout --plan--> Plan                        once: sizes and order of work, no data
+//! Bags   --group--> Group                      one batch: unique rows, and the way back to lookups
+//! Group  --forward--> output, Saved            what backward can use again, bound to batch and parameters
+//! Saved  --backward--> gradients, or parameters updated in the same pass
+//! ```
+//!
+//! The caller owns `Group`, `Saved` and `Scratch`, made once for a plan; nothing allocates in a step. Every call names
+//! the queue it runs on. Two groups may be in use at once: the next batch can be grouped while this one computes.
+//!
+//! A new backend implements [`Backend`] and adds one line to the conformance suite.
+
+use core::ops::Range;
+
+use crate::bags::Bags;
+use crate::error::Error;
+use crate::layout::Layout;
+use crate::optim::Update;
+use crate::real::Real;
+
+/// A name for the values the parameters have: the caller gives them another whenever they change.
+///
+/// Parameters are borrowed, so a backend cannot see them change; it can see that backward is given another version than
+/// forward was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Version(pub u64);
+
+/// What the tables' gradients are for: one for each table in a [`Backend::backward`] call.
+pub enum Sink<'a, B: Backend + ?Sized> {
+    /// Added to `grads`, for an optimiser outside, gradient accumulation, clipping or a reduction over machines.
+    Accumulate {
+        /// `[Table::parameters]`, as they were in forward.
+        params: B::View<'a>,
+        /// `[Table::parameters]`, laid out alike.
+        grads: B::ViewMut<'a>,
+    },
+    /// Applied to the parameters by a rule, in the same pass. The caller then gives them another [`Version`].
+    Update {
+        /// `[Table::parameters]`, as they were in forward; after the call, as the rule leaves them.
+        params: B::ViewMut<'a>,
+        /// `[Rule::state_per_parameter][Table::parameters]`.
+        state: B::ViewMut<'a>,
+        /// The rule, and with what learning rate.
+        update: Update,
+    },
+    /// Not computed: the table is not trained.
+    Frozen {
+        /// `[Table::parameters]`, as they were in forward.
+        params: B::View<'a>,
+    },
+}
+
+/// Rows wanted of one table in a [`Backend::expand_rows`] call.
+pub struct Expand<'a, B: Backend + ?Sized> {
+    /// Which table of the plan.
+    pub table: usize,
+    /// Its parameters `[Table::parameters]`.
+    pub params: B::View<'a>,
+    /// Addresses of the rows, `n` of them in any order, all below [`Table::addresses`](crate::Table::addresses).
+    pub rows: &'a [u64],
+    /// Where they go, `[n][N]`.
+    pub out: B::ViewMut<'a>,
+}
+
+/// On what a forward or backward works: one batch, its plan, where work is ordered, and memory to work in.
+pub struct Call<'c, B: Backend + ?Sized> {
+    /// The plan the group was made for.
+    pub plan: &'c B::Plan,
+    /// The batch.
+    pub group: &'c B::Group,
+    /// Where the work is ordered.
+    pub queue: &'c mut B::Queue,
+    /// Made for the same plan; its content means nothing between calls.
+    pub scratch: &'c mut B::Scratch,
+}
+
+/// Bytes of the values made for a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Workspace {
+    /// One `Group`.
+    pub group: usize,
+    /// One `Saved`.
+    pub saved: usize,
+    /// One `Scratch`.
+    pub scratch: usize,
+}
+
+/// A machine that computes embedding bags.
+///
+/// The same input gives the same bits in every run, whatever the number of threads. Bad input is a typed error; nothing
+/// panics and no output is half-written because of it: all checks come before the first write.
+pub trait Backend {
+    /// Type of parameters, outputs and gradients. Sums accumulate in it, or wider.
+    type Float: Real;
+    /// What can go wrong.
+    type Error: core::error::Error + From<Error> + Send + Sync + 'static;
+    /// Shared view of contiguous numbers, usually of someone else's memory.
+    type View<'a>: Copy;
+    /// Exclusive view of contiguous numbers.
+    type ViewMut<'a>;
+    /// Owned numbers: a convenience on top of views.
+    type Buffer;
+    /// Where work is ordered: a stream, or the thread pool of a CPU. Calls on one queue see each other's results.
+    type Queue;
+    /// Sizes and order of work for a [`Layout`]. No data.
+    type Plan;
+    /// One batch: its unique rows and the way back to lookups. Reusable.
+    type Group;
+    /// What forward leaves for backward. Reusable.
+    type Saved;
+    /// Memory for intermediate values. Reusable.
+    type Scratch;
+
+    // Memory.
+
+    /// A buffer of `len` zeros.
+    fn alloc(&self, queue: &mut Self::Queue, len: usize) -> Result<Self::Buffer, Self::Error>;
+    /// The whole of a buffer.
+    fn view(buffer: &Self::Buffer) -> Self::View<'_>;
+    /// The whole of a buffer, to write.
+    fn view_mut(buffer: &mut Self::Buffer) -> Self::ViewMut<'_>;
+    /// How many numbers a view has.
+    fn len(view: Self::View<'_>) -> usize;
+    /// A part of a view. Panics if the range leaves it, as slices do.
+    fn slice<'a>(view: Self::View<'a>, range: Range<usize>) -> Self::View<'a>;
+    /// A part of a view, to write. Panics if the range leaves it, as slices do.
+    fn slice_mut<'a>(view: Self::ViewMut<'a>, range: Range<usize>) -> Self::ViewMut<'a>;
+    /// Copies numbers of the host to a view of the same length. The host's may be reused when this returns.
+    fn upload(&self, queue: &mut Self::Queue, from: &[Self::Float], to: Self::ViewMut<'_>) -> Result<(), Self::Error>;
+    /// Copies a view to numbers of the host of the same length, after all earlier work of the queue.
+    fn download(
+        &self,
+        queue: &mut Self::Queue,
+        from: Self::View<'_>,
+        to: &mut [Self::Float],
+    ) -> Result<(), Self::Error>;
+    /// Fills a view with zeros.
+    fn zero(&self, queue: &mut Self::Queue, view: Self::ViewMut<'_>) -> Result<(), Self::Error>;
+    /// Waits until all work of the queue is done.
+    fn synchronize(&self, queue: &mut Self::Queue) -> Result<(), Self::Error>;
+
+    // Values of a plan.
+
+    /// A plan for the tables and largest batch of a layout. More room needs another plan.
+    fn plan(&self, queue: &mut Self::Queue, layout: Layout) -> Result<Self::Plan, Self::Error>;
+    /// The layout of a plan.
+    fn layout(plan: &Self::Plan) -> &Layout;
+    /// Bytes of the three values below, before they are made.
+    fn workspace(plan: &Self::Plan) -> Workspace;
+    /// An empty group with room for the plan's largest batch.
+    fn new_group(&self, queue: &mut Self::Queue, plan: &Self::Plan) -> Result<Self::Group, Self::Error>;
+    /// Room for what forward leaves.
+    fn new_saved(&self, queue: &mut Self::Queue, plan: &Self::Plan) -> Result<Self::Saved, Self::Error>;
+    /// Room for intermediate values.
+    fn new_scratch(&self, queue: &mut Self::Queue, plan: &Self::Plan) -> Result<Self::Scratch, Self::Error>;
+
+    // Operations.
+
+    /// Fills a group with a batch: one [`Bags`] for each table, in order, of equally many bags, validated for
+    /// [`Table::addresses`](crate::Table::addresses) rows. The bags are not needed afterwards.
+    fn group<'a>(
+        &self,
+        queue: &mut Self::Queue,
+        plan: &Self::Plan,
+        bags: impl IntoIterator<Item = Bags<'a, Self::Float>>,
+        group: &mut Self::Group,
+    ) -> Result<(), Self::Error>;
+
+    /// Pooled rows of all tables: writes `out` `[B][stride]` (see [`Layout`]) from the parameters of each table, in
+    /// order, and leaves in `saved`, where given, what backward needs (paper, Algorithm 1).
+    fn forward<'a>(
+        &self,
+        call: Call<'_, Self>,
+        version: Version,
+        params: impl IntoIterator<Item = Self::View<'a>>,
+        out: Self::ViewMut<'_>,
+        saved: Option<&mut Self::Saved>,
+    ) -> Result<(), Self::Error>
+    where
+        Self: 'a;
+
+    /// Gradients of all tables from that of the output, `grad_out` `[B][stride]`, into the sink of each table, in order
+    /// (paper, Algorithm 2). `grad_weights`, where wanted, is written: the gradients of the per-sample weights of table
+    /// 0, then table 1, .., `[L_0 + L_1 + ..]` (of a weight of 1 where a table has none).
+    ///
+    /// A `saved` of another batch or another version of the parameters is [`Error::Stale`].
+    fn backward<'a>(
+        &self,
+        call: Call<'_, Self>,
+        version: Version,
+        saved: &Self::Saved,
+        sinks: impl IntoIterator<Item = Sink<'a, Self>>,
+        grad_out: Self::View<'_>,
+        grad_weights: Option<Self::ViewMut<'_>>,
+    ) -> Result<(), Self::Error>
+    where
+        Self: 'a;
+
+    /// Rows of any tables, uncompressed: to fill a cache, or to export.
+    fn expand_rows<'a>(
+        &self,
+        queue: &mut Self::Queue,
+        plan: &Self::Plan,
+        scratch: &mut Self::Scratch,
+        wanted: impl IntoIterator<Item = Expand<'a, Self>>,
+    ) -> Result<(), Self::Error>
+    where
+        Self: 'a;
+}

@@ -1,0 +1,428 @@
+//! A batch of one table: bags of row numbers in compressed sparse row form, validated once.
+
+use core::fmt;
+
+use crate::real::Real;
+
+/// How the rows of a bag become one output row (paper, Equation 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Pooling {
+    /// `y_b = sum_j a_j w_j`, with `a_j = 1` where there are no per-sample weights.
+    #[default]
+    Sum,
+    /// The sum divided by the number of lookups in the bag, also with per-sample weights.
+    Mean,
+}
+
+/// Where bags begin. Offsets have the type of the indices.
+#[derive(Clone, Copy, Debug)]
+pub enum Offsets<'a, I> {
+    /// `B + 1` entries: the first is 0, the last the number of lookups (`include_last_offset=True` in PyTorch).
+    WithLast(&'a [I]),
+    /// `B` entries: the last bag ends with the lookups (PyTorch's default).
+    Starts(&'a [I]),
+}
+
+/// Integers that number rows: `i32`, `i64`, `u32` or `u64`.
+pub trait Index: Copy + sealed::Sealed {
+    /// The indices as one of the four kinds.
+    fn slice(indices: &[Self]) -> IndexSlice<'_>;
+
+    /// The number itself, whatever its sign.
+    fn to_i128(self) -> i128;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// Borrowed row numbers of one of the four kinds: match once, then loop.
+#[derive(Clone, Copy, Debug)]
+pub enum IndexSlice<'a> {
+    /// `i32` numbers.
+    I32(&'a [i32]),
+    /// `i64` numbers.
+    I64(&'a [i64]),
+    /// `u32` numbers.
+    U32(&'a [u32]),
+    /// `u64` numbers.
+    U64(&'a [u64]),
+}
+
+macro_rules! index {
+    ($($int:ty, $variant:ident;)*) => {$(
+        impl sealed::Sealed for $int {}
+        impl Index for $int {
+            fn slice(indices: &[Self]) -> IndexSlice<'_> {
+                IndexSlice::$variant(indices)
+            }
+
+            fn to_i128(self) -> i128 {
+                i128::from(self)
+            }
+        }
+    )*};
+}
+index! { i32, I32; i64, I64; u32, U32; u64, U64; }
+
+impl IndexSlice<'_> {
+    /// How many numbers there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::I32(s) => s.len(),
+            Self::I64(s) => s.len(),
+            Self::U32(s) => s.len(),
+            Self::U64(s) => s.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number `j`. Negative numbers, which validation refuses, wrap.
+    fn get(&self, j: usize) -> u64 {
+        match self {
+            Self::I32(s) => s[j] as u64,
+            Self::I64(s) => s[j] as u64,
+            Self::U32(s) => u64::from(s[j]),
+            Self::U64(s) => s[j],
+        }
+    }
+}
+
+/// A batch of one table: `B` bags over `L` lookups, with pooling and optional per-sample weights.
+///
+/// Borrowed and validated: every row number is below the table's rows, and offsets start at 0, never decrease and end
+/// at `L`. Bags may be empty (their output is zero) and there may be none.
+///
+/// ```
+/// use ttcore::{Bags, Offsets, Pooling};
+///
+/// // Two bags of a table with 10 rows: rows 3 and 5, then rows 5, 5 and 9.
+/// let bags = Bags::<f32>::new(10, &[3i64, 5, 5, 5, 9], Offsets::Starts(&[0, 2]), Pooling::Sum, None)?;
+/// assert_eq!((bags.bags(), bags.lookups(), bags.bag(1)), (2, 5, 2..5));
+///
+/// let error = Bags::<f32>::new(10, &[3, -1], Offsets::Starts(&[0]), Pooling::Sum, None).unwrap_err();
+/// assert_eq!(error.to_string(), "index -1 at position 1 is not a row of a table with 10 rows");
+/// # Ok::<(), ttcore::BagsError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Bags<'a, F> {
+    rows: u64,
+    indices: IndexSlice<'a>,
+    offsets: IndexSlice<'a>,
+    bags: usize,
+    pooling: Pooling,
+    weights: Option<&'a [F]>,
+}
+
+/// Why a batch is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BagsError {
+    /// A row number is negative or not below the table's rows.
+    IndexOutOfRange {
+        /// Position in `indices`.
+        position: usize,
+        /// The number there.
+        index: i128,
+        /// Rows of the table.
+        rows: u64,
+    },
+    /// [`Offsets::WithLast`] has no entry; zero bags are one entry, 0.
+    NoOffsets,
+    /// There are lookups but no bag for them.
+    LookupsWithoutBag {
+        /// Number of lookups.
+        lookups: usize,
+    },
+    /// The first offset is not 0.
+    FirstOffset {
+        /// The number there.
+        offset: i128,
+    },
+    /// An offset is smaller than the one before it.
+    OffsetDecreases {
+        /// Position in `offsets`.
+        position: usize,
+        /// The number before.
+        previous: i128,
+        /// The number there.
+        offset: i128,
+    },
+    /// A bag starts behind the last lookup.
+    OffsetOutOfRange {
+        /// Position in `offsets`.
+        position: usize,
+        /// The number there.
+        offset: i128,
+        /// Number of lookups.
+        lookups: usize,
+    },
+    /// The last of `B + 1` offsets is not the number of lookups.
+    LastOffset {
+        /// Position in `offsets`.
+        position: usize,
+        /// The number there.
+        offset: i128,
+        /// Number of lookups.
+        lookups: usize,
+    },
+    /// There is not one weight for each lookup.
+    WeightsLength {
+        /// Number of weights.
+        weights: usize,
+        /// Number of lookups.
+        lookups: usize,
+    },
+}
+
+impl<'a, F: Real> Bags<'a, F> {
+    /// Validates a batch for a table with `rows` rows, in one pass over `indices` `[L]` and one over the offsets.
+    ///
+    /// `weights` are the per-sample weights `a_j`, one for each lookup.
+    ///
+    /// # Errors
+    ///
+    /// [`BagsError`], naming the position and the value.
+    pub fn new<I: Index>(
+        rows: u64,
+        indices: &'a [I],
+        offsets: Offsets<'a, I>,
+        pooling: Pooling,
+        weights: Option<&'a [F]>,
+    ) -> Result<Self, BagsError> {
+        let out_of_range = |i: &I| !(0..i128::from(rows)).contains(&i.to_i128());
+        if let Some(position) = indices.iter().position(out_of_range) {
+            return Err(BagsError::IndexOutOfRange { position, index: indices[position].to_i128(), rows });
+        }
+        let lookups = indices.len();
+        let bags = validate_offsets(&offsets, lookups)?;
+        if let Some(weights) = weights.filter(|w| w.len() != lookups) {
+            return Err(BagsError::WeightsLength { weights: weights.len(), lookups });
+        }
+        let (Offsets::WithLast(offsets) | Offsets::Starts(offsets)) = offsets;
+        Ok(Self { rows, indices: I::slice(indices), offsets: I::slice(offsets), bags, pooling, weights })
+    }
+
+    /// The same bags over other numbers of the same length, all below `rows`: the cache's addresses for rows.
+    pub(crate) fn with_addresses<'b>(&self, addresses: &'b [u64], rows: u64) -> Bags<'b, F>
+    where
+        'a: 'b,
+    {
+        debug_assert!(addresses.len() == self.lookups() && addresses.iter().all(|&a| a < rows));
+        Bags { rows, indices: IndexSlice::U64(addresses), ..*self }
+    }
+
+    /// Rows of the table the batch was validated for.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Number of bags, `B`.
+    pub fn bags(&self) -> usize {
+        self.bags
+    }
+
+    /// Number of lookups, `L`.
+    pub fn lookups(&self) -> usize {
+        self.indices.len()
+    }
+
+    /// How bags are pooled.
+    pub fn pooling(&self) -> Pooling {
+        self.pooling
+    }
+
+    /// The per-sample weights `[L]`, if there are any.
+    pub fn weights(&self) -> Option<&'a [F]> {
+        self.weights
+    }
+
+    /// The row numbers `[L]`, all below [`Bags::rows`].
+    pub fn indices(&self) -> IndexSlice<'a> {
+        self.indices
+    }
+
+    /// The row of lookup `j`.
+    ///
+    /// # Panics
+    ///
+    /// If `j >= L`.
+    pub fn row(&self, j: usize) -> u64 {
+        self.indices.get(j)
+    }
+
+    /// The lookups of bag `b`.
+    ///
+    /// # Panics
+    ///
+    /// If `b >= B`.
+    pub fn bag(&self, b: usize) -> core::ops::Range<usize> {
+        assert!(b < self.bags, "bag {b} of {}", self.bags);
+        let end = if b + 1 < self.offsets.len() { self.offsets.get(b + 1) as usize } else { self.lookups() };
+        self.offsets.get(b) as usize..end
+    }
+
+    /// What the sum of bag `b` is multiplied by: 1, or one over its lookups for a mean. An empty bag's is 1.
+    ///
+    /// # Panics
+    ///
+    /// If `b >= B`.
+    pub fn scale(&self, b: usize) -> F {
+        let lookups = self.bag(b).len();
+        match self.pooling {
+            Pooling::Mean if lookups > 0 => F::of(lookups as f64).recip(),
+            _ => F::one(),
+        }
+    }
+
+    /// A 64-bit digest of the rows and bags: what [`Saved`](crate::Backend::Saved) values are bound to.
+    ///
+    /// Two different batches have the same digest with a probability of about 2^-64. Not a defence against an
+    /// adversary, who could only harm their own step.
+    pub fn fingerprint(&self) -> u64 {
+        let mut digest = mix(self.lookups() as u64 ^ (self.bags as u64).rotate_left(32));
+        let mut add = |word: u64| digest = mix(digest ^ word);
+        for j in 0..self.lookups() {
+            add(self.row(j));
+        }
+        for b in 0..self.bags {
+            add(self.offsets.get(b));
+        }
+        digest
+    }
+}
+
+/// The number of bags of valid offsets.
+fn validate_offsets<I: Index>(offsets: &Offsets<'_, I>, lookups: usize) -> Result<usize, BagsError> {
+    let (entries, with_last) = match *offsets {
+        Offsets::WithLast(entries) => (entries, true),
+        Offsets::Starts(entries) => (entries, false),
+    };
+    let Some(first) = entries.first() else {
+        return match (with_last, lookups) {
+            (true, _) => Err(BagsError::NoOffsets),
+            (false, 0) => Ok(0),
+            (false, lookups) => Err(BagsError::LookupsWithoutBag { lookups }),
+        };
+    };
+    if first.to_i128() != 0 {
+        return Err(BagsError::FirstOffset { offset: first.to_i128() });
+    }
+    let mut previous = 0;
+    for (position, entry) in entries.iter().enumerate() {
+        let offset = entry.to_i128();
+        if offset < previous {
+            return Err(BagsError::OffsetDecreases { position, previous, offset });
+        }
+        if offset > lookups as i128 {
+            return Err(BagsError::OffsetOutOfRange { position, offset, lookups });
+        }
+        previous = offset;
+    }
+    match with_last {
+        true if previous != lookups as i128 => {
+            Err(BagsError::LastOffset { position: entries.len() - 1, offset: previous, lookups })
+        }
+        true => Ok(entries.len() - 1),
+        false => Ok(entries.len()),
+    }
+}
+
+/// The output function of SplitMix64: every bit of the input reaches every bit of the output.
+fn mix(word: u64) -> u64 {
+    let word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}
+
+impl fmt::Display for BagsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::IndexOutOfRange { position, index, rows } => {
+                write!(f, "index {index} at position {position} is not a row of a table with {rows} rows")
+            }
+            Self::NoOffsets => write!(f, "offsets with a last entry cannot be empty: no bags are the one offset 0"),
+            Self::LookupsWithoutBag { lookups } => write!(f, "{lookups} lookups but no bags"),
+            Self::FirstOffset { offset } => write!(f, "the first offset is {offset}, not 0"),
+            Self::OffsetDecreases { position, previous, offset } => {
+                write!(f, "offset {offset} at position {position} is smaller than {previous} before it")
+            }
+            Self::OffsetOutOfRange { position, offset, lookups } => {
+                write!(f, "offset {offset} at position {position} is behind the last of {lookups} lookups")
+            }
+            Self::LastOffset { position, offset, lookups } => {
+                write!(f, "the last offset, {offset} at position {position}, is not the number of lookups, {lookups}")
+            }
+            Self::WeightsLength { weights, lookups } => {
+                write!(f, "{weights} per-sample weights for {lookups} lookups")
+            }
+        }
+    }
+}
+
+impl core::error::Error for BagsError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bags<'a>(indices: &'a [i64], offsets: Offsets<'a, i64>) -> Result<Bags<'a, f32>, BagsError> {
+        Bags::new(10, indices, offsets, Pooling::Mean, None)
+    }
+
+    #[test]
+    fn both_forms_of_offsets_give_the_same_bags() {
+        let indices = [3, 3, 9, 0];
+        let with_last = bags(&indices, Offsets::WithLast(&[0, 0, 3, 4, 4])).unwrap();
+        let starts = bags(&indices, Offsets::Starts(&[0, 0, 3, 4])).unwrap();
+        for batch in [with_last, starts] {
+            assert_eq!(batch.bags(), 4);
+            let all: alloc::vec::Vec<_> = (0..4).map(|b| batch.bag(b)).collect();
+            assert_eq!(all, [0..0, 0..3, 3..4, 4..4]);
+            assert_eq!((batch.scale(0), batch.scale(1)), (1.0, 1.0 / 3.0));
+        }
+        assert_eq!(with_last.fingerprint(), starts.fingerprint());
+    }
+
+    #[test]
+    fn every_error_names_position_and_value() {
+        use BagsError::*;
+        let error = |indices: &[i64], offsets: Offsets<'_, i64>| bags(indices, offsets).err().unwrap();
+        let rows = 10;
+        assert_eq!(error(&[1, 10], Offsets::Starts(&[0])), IndexOutOfRange { position: 1, index: 10, rows });
+        assert_eq!(error(&[-1], Offsets::Starts(&[0])), IndexOutOfRange { position: 0, index: -1, rows });
+        assert_eq!(error(&[], Offsets::WithLast(&[])), NoOffsets);
+        assert_eq!(error(&[1], Offsets::Starts(&[])), LookupsWithoutBag { lookups: 1 });
+        assert_eq!(error(&[1], Offsets::Starts(&[1])), FirstOffset { offset: 1 });
+        assert_eq!(error(&[1], Offsets::WithLast(&[-4, 1])), FirstOffset { offset: -4 });
+        assert_eq!(
+            error(&[1, 2], Offsets::WithLast(&[0, 2, 1, 2])),
+            OffsetDecreases { position: 2, previous: 2, offset: 1 }
+        );
+        assert_eq!(error(&[1], Offsets::Starts(&[0, 2])), OffsetOutOfRange { position: 1, offset: 2, lookups: 1 });
+        assert_eq!(error(&[1, 2], Offsets::WithLast(&[0, 1])), LastOffset { position: 1, offset: 1, lookups: 2 });
+        let weights = Bags::new(10, &[1u32, 2], Offsets::Starts(&[0]), Pooling::Sum, Some(&[1f64][..]));
+        assert_eq!(weights.err().unwrap(), WeightsLength { weights: 1, lookups: 2 });
+    }
+
+    #[test]
+    fn no_bags_and_wide_numbers() {
+        assert_eq!(bags(&[], Offsets::Starts(&[])).unwrap().bags(), 0);
+        assert_eq!(bags(&[], Offsets::WithLast(&[0])).unwrap().bags(), 0);
+        let wide = Bags::<f32>::new(u64::MAX, &[u64::MAX - 1], Offsets::Starts(&[0]), Pooling::Sum, None).unwrap();
+        assert_eq!(wide.row(0), u64::MAX - 1);
+        assert!(Bags::<f32>::new(u64::MAX, &[u64::MAX], Offsets::Starts(&[0]), Pooling::Sum, None).is_err());
+    }
+
+    #[test]
+    fn fingerprints_tell_batches_apart() {
+        let a = bags(&[1, 2], Offsets::Starts(&[0])).unwrap().fingerprint();
+        assert_ne!(a, bags(&[2, 1], Offsets::Starts(&[0])).unwrap().fingerprint());
+        assert_ne!(a, bags(&[1, 2], Offsets::Starts(&[0, 1])).unwrap().fingerprint());
+    }
+}

@@ -1,0 +1,109 @@
+//! The checks every backend makes, so that all refuse the same input with the same error.
+
+use alloc::vec::Vec;
+
+use crate::backend::Version;
+use crate::bags::Bags;
+use crate::error::{Error, Stale};
+use crate::layout::Layout;
+use crate::real::Real;
+
+/// That the bags of table `table` fit the layout and have as many bags as those of the tables before, if any.
+///
+/// # Errors
+///
+/// [`Error::TableCount`], [`Error::Rows`], [`Error::Capacity`] or [`Error::BagCount`].
+pub fn bags<F: Real>(
+    layout: &Layout,
+    table: usize,
+    bags: &Bags<'_, F>,
+    bags_before: Option<usize>,
+) -> Result<(), Error> {
+    let Some(shape) = layout.tables().get(table) else {
+        return Err(count(layout, "batches", table + 1));
+    };
+    if bags.rows() != shape.addresses() {
+        return Err(Error::Rows { table, got: bags.rows(), want: shape.addresses() });
+    }
+    if let Some(want) = bags_before.filter(|&want| want != bags.bags()) {
+        return Err(Error::BagCount { table, got: bags.bags(), want });
+    }
+    for (what, got, capacity) in [("bags", bags.bags(), layout.bags()), ("lookups", bags.lookups(), layout.lookups())] {
+        if got > capacity {
+            return Err(Error::Capacity { what, table, got, capacity });
+        }
+    }
+    Ok(())
+}
+
+/// That something there is one of for each table came `got` times.
+///
+/// # Errors
+///
+/// [`Error::TableCount`].
+pub fn table_count(layout: &Layout, what: &'static str, got: usize) -> Result<(), Error> {
+    if got == layout.tables().len() { Ok(()) } else { Err(count(layout, what, got)) }
+}
+
+/// The items of a call, one for each table.
+///
+/// # Errors
+///
+/// [`Error::TableCount`]. It takes no more than one item too many, so an endless iterator ends.
+pub fn collect<T>(layout: &Layout, what: &'static str, items: impl IntoIterator<Item = T>) -> Result<Vec<T>, Error> {
+    let items: Vec<T> = items.into_iter().take(layout.tables().len() + 1).collect();
+    table_count(layout, what, items.len()).map(|()| items)
+}
+
+/// That a buffer, of a table if it belongs to one, has the length its shape needs.
+///
+/// # Errors
+///
+/// [`Error::Length`].
+pub fn length(what: &'static str, table: Option<usize>, got: usize, want: usize) -> Result<(), Error> {
+    if got == want { Ok(()) } else { Err(Error::Length { what, table, got, want }) }
+}
+
+/// That all rows wanted of a table are below its addresses.
+///
+/// # Errors
+///
+/// [`Error::NoTable`] or [`Error::Row`].
+pub fn rows(layout: &Layout, table: usize, rows: &[u64]) -> Result<(), Error> {
+    let tables = layout.tables();
+    let addresses = tables.get(table).ok_or(Error::NoTable { table, tables: tables.len() })?.addresses();
+    match rows.iter().position(|&row| row >= addresses) {
+        Some(position) => Err(Error::Row { table, position, row: rows[position], rows: addresses }),
+        None => Ok(()),
+    }
+}
+
+/// What a `Saved` is bound to: the batch and the version of the parameters it was made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Stamp(Option<(u64, Version)>);
+
+impl Stamp {
+    /// Bound to a batch with this fingerprint and to this version.
+    pub fn new(fingerprint: u64, version: Version) -> Self {
+        Self(Some((fingerprint, version)))
+    }
+
+    /// That backward is given the same batch and version.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stale`].
+    pub fn check(&self, fingerprint: u64, version: Version) -> Result<(), Error> {
+        let what = match self.0 {
+            None => Stale::Nothing,
+            Some((_, saved)) if saved != version => Stale::Parameters,
+            Some((saved, _)) if saved != fingerprint => Stale::Group,
+            Some(_) => return Ok(()),
+        };
+        Err(Error::Stale { what })
+    }
+}
+
+fn count(layout: &Layout, what: &'static str, got: usize) -> Error {
+    Error::TableCount { what, got, tables: layout.tables().len() }
+}

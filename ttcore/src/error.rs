@@ -1,0 +1,177 @@
+//! The errors of the contract: what a caller can get wrong, with the numbers that say where.
+
+use core::fmt;
+
+use crate::bags::BagsError;
+use crate::shape::ShapeError;
+
+/// What every backend refuses, and how. A backend's own error type is made from it by `From`.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Error {
+    /// A shape is not valid.
+    Shape(ShapeError),
+    /// The batch of a table is not valid.
+    Bags {
+        /// Which table.
+        table: usize,
+        /// What is wrong with it.
+        error: BagsError,
+    },
+    /// A layout without tables.
+    NoTables,
+    /// A call brought another number of items than the plan has tables.
+    TableCount {
+        /// What there is one of for each table.
+        what: &'static str,
+        /// How many came; one more than the tables stands for too many.
+        got: usize,
+        /// Tables of the plan.
+        tables: usize,
+    },
+    /// A table's output columns overlap another table's or leave the row.
+    Columns {
+        /// Which table.
+        table: usize,
+        /// Its first column.
+        column: usize,
+        /// Numbers in an output row.
+        stride: usize,
+    },
+    /// Something would not fit in the address space.
+    TooLarge {
+        /// What.
+        what: &'static str,
+    },
+    /// A buffer does not have the length its shape needs.
+    Length {
+        /// Which buffer.
+        what: &'static str,
+        /// Of which table, where it belongs to one.
+        table: Option<usize>,
+        /// Its length.
+        got: usize,
+        /// The length needed.
+        want: usize,
+    },
+    /// A batch is larger than the plan was made for: make a plan with more room.
+    Capacity {
+        /// `"bags"` or `"lookups"`.
+        what: &'static str,
+        /// Which table.
+        table: usize,
+        /// How many the batch has.
+        got: usize,
+        /// How many the plan has room for.
+        capacity: usize,
+    },
+    /// Two tables of one batch have different numbers of bags.
+    BagCount {
+        /// The table that differs from the first.
+        table: usize,
+        /// Its bags.
+        got: usize,
+        /// The first table's bags.
+        want: usize,
+    },
+    /// Bags were validated for a table with another number of rows.
+    Rows {
+        /// Which table.
+        table: usize,
+        /// Rows the bags were validated for.
+        got: u64,
+        /// Rows of the table.
+        want: u64,
+    },
+    /// A row number is not below the table's rows.
+    Row {
+        /// Which table.
+        table: usize,
+        /// Position in the list of rows.
+        position: usize,
+        /// The number there.
+        row: u64,
+        /// Rows of the table.
+        rows: u64,
+    },
+    /// What forward saved belongs to other parameters or another batch than backward was given.
+    Stale {
+        /// What changed in between.
+        what: Stale,
+    },
+    /// A table that was asked for does not exist.
+    NoTable {
+        /// The number given.
+        table: usize,
+        /// Tables of the plan.
+        tables: usize,
+    },
+    /// The state of a cache does not fit the cache it is given to.
+    CacheState {
+        /// What does not fit.
+        what: &'static str,
+    },
+}
+
+/// Why a [`Saved`](crate::Backend::Saved) cannot be used any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stale {
+    /// Forward did not save anything: it was an evaluation, or there was none.
+    Nothing,
+    /// The parameters have another version now.
+    Parameters,
+    /// The group holds another batch now.
+    Group,
+    /// The cache was refreshed after the batch was grouped: its addresses may belong to other rows now.
+    Cache,
+}
+
+impl From<ShapeError> for Error {
+    fn from(error: ShapeError) -> Self {
+        Self::Shape(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shape(error) => error.fmt(f),
+            Self::Bags { table, error } => write!(f, "table {table}: {error}"),
+            Self::NoTables => write!(f, "a plan needs at least one table"),
+            Self::TableCount { what, got, tables } => write!(f, "{got} {what} for {tables} tables"),
+            Self::Columns { table, column, stride } => write!(
+                f,
+                "output of table {table} at column {column} overlaps another table's or leaves the row of {stride}"
+            ),
+            Self::TooLarge { what } => write!(f, "the {what} would not fit in memory"),
+            Self::Length { what, table: Some(table), got, want } => {
+                write!(f, "{what} of table {table} has {got} numbers, not {want}")
+            }
+            Self::Length { what, table: None, got, want } => write!(f, "{what} has {got} numbers, not {want}"),
+            Self::Capacity { what, table, got, capacity } => write!(
+                f,
+                "table {table} has {got} {what} in this batch, the plan has room for {capacity}: make a larger plan"
+            ),
+            Self::BagCount { table, got, want } => {
+                write!(f, "table {table} has {got} bags in this batch, the first table {want}")
+            }
+            Self::Rows { table, got, want } => {
+                write!(f, "bags for a table with {got} rows were given to table {table}, which has {want}")
+            }
+            Self::Row { table, position, row, rows } => {
+                write!(f, "row {row} at position {position} is not a row of table {table} with {rows} rows")
+            }
+            Self::Stale { what } => f.write_str(match what {
+                Stale::Nothing => "backward needs a forward in training mode before it",
+                Stale::Parameters => "the parameters changed after this forward: run it again",
+                Stale::Group => "the group holds another batch than this forward saw: run it again",
+                Stale::Cache => "the cache was refreshed after this batch was grouped: group it again",
+            }),
+            Self::NoTable { table, tables } => write!(f, "there is no table {table}, only {tables} tables"),
+            Self::CacheState { what } => write!(f, "this cache state does not fit: {what}"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}

@@ -1,0 +1,156 @@
+//! The update rules, as plain data.
+//!
+//! A closed enum, so that a loop on the CPU and a kernel on a GPU can mirror it. Rules are element-wise: a parameter `w`
+//! with gradient `g`, summed over the whole batch, is updated once in a step, from the value it had before it.
+//!
+//! | rule | update | state numbers a parameter |
+//! |---|---|---|
+//! | SGD | `w -= lr g` | 0 |
+//! | Adagrad | `h += g^2`; `w -= lr g / (sqrt(h) + eps)` | 1: `h`, from 0 |
+//! | Adam | `m = b1 m + (1-b1) g`; `v = b2 v + (1-b2) g^2`; `w -= lr m^ / (sqrt(v^) + eps)` | 2: `m`, `v`, from 0 |
+//!
+//! with `m^ = m / (1 - b1^t)` and `v^ = v / (1 - b2^t)` in step `t` from 1, as `torch.optim.Adam`. A zero gradient
+//! changes nothing under SGD and Adagrad, so only touched slices and rows need a visit; Adam decays every element of the
+//! table in every step.
+
+use crate::real::Real;
+
+/// An update rule without its learning rate.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+#[non_exhaustive]
+pub enum Rule {
+    /// Stochastic gradient descent.
+    #[default]
+    Sgd,
+    /// Adagrad, element-wise.
+    Adagrad {
+        /// Added to the root, against division by zero. PyTorch's default is `1e-10`.
+        eps: f64,
+    },
+    /// Adam, as `torch.optim.Adam` without weight decay.
+    Adam {
+        /// Decay of the mean. Usually 0.9.
+        beta1: f64,
+        /// Decay of the mean square. Usually 0.999.
+        beta2: f64,
+        /// Added to the root, against division by zero. Usually `1e-8`.
+        eps: f64,
+    },
+}
+
+impl Rule {
+    /// State numbers for each parameter: 0, 1 or 2. State of a table is `[state_per_parameter][parameters]`.
+    pub fn state_per_parameter(&self) -> usize {
+        match self {
+            Self::Sgd => 0,
+            Self::Adagrad { .. } => 1,
+            Self::Adam { .. } => 2,
+        }
+    }
+
+    /// Whether a parameter with zero gradient stays as it is, so that untouched ones need no visit.
+    pub fn keeps_untouched(&self) -> bool {
+        !matches!(self, Self::Adam { .. })
+    }
+}
+
+/// One step of a rule: with which learning rate, and which step it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Update {
+    /// The rule.
+    pub rule: Rule,
+    /// Learning rate of dense rows, cached rows included.
+    pub lr: f64,
+    /// What the learning rate is multiplied by for TT cores.
+    ///
+    /// A step on the cores moves a row by about `lr K g` with `K` far from 1: see [`crate::algebra`].
+    pub core_lr_multiplier: f64,
+    /// The number of this step, from 1. Only Adam uses it.
+    pub step: u64,
+}
+
+impl Update {
+    /// Plain SGD with the same learning rate for cores and rows.
+    pub fn sgd(lr: f64) -> Self {
+        Self { rule: Rule::Sgd, lr, core_lr_multiplier: 1.0, step: 1 }
+    }
+
+    /// The learning rate of the cores.
+    pub fn core_lr(&self) -> f64 {
+        self.lr * self.core_lr_multiplier
+    }
+
+    /// Applies the rule to parameters `[n]` with gradients `[n]` and the first and second state planes `[n]` each, empty
+    /// where the rule has none. The definition: element by element, in `F`.
+    ///
+    /// # Panics
+    ///
+    /// If a plane that the rule needs is shorter than the parameters.
+    pub fn apply<F: Real>(&self, lr: f64, params: &mut [F], grads: &[F], state: [&mut [F]; 2]) {
+        let [first, second] = state;
+        let rate = F::of(lr);
+        match self.rule {
+            Rule::Sgd => {
+                for (w, &g) in params.iter_mut().zip(grads) {
+                    *w -= rate * g;
+                }
+            }
+            Rule::Adagrad { eps } => {
+                let eps = F::of(eps);
+                for (i, (w, &g)) in params.iter_mut().zip(grads).enumerate() {
+                    // Nothing happens anyway, unless the state and eps are zero too: then this avoids 0 / 0.
+                    if g != F::zero() {
+                        first[i] += g * g;
+                        *w -= rate * g / (first[i].sqrt() + eps);
+                    }
+                }
+            }
+            Rule::Adam { beta1, beta2, eps } => {
+                let corrections = self.adam_corrections(beta1, beta2);
+                let rate = F::of(lr / corrections[0]);
+                let root = F::of(num_traits::Float::sqrt(corrections[1]));
+                let (b1, b2, eps) = (F::of(beta1), F::of(beta2), F::of(eps));
+                for (i, (w, &g)) in params.iter_mut().zip(grads).enumerate() {
+                    first[i] = b1 * first[i] + (F::one() - b1) * g;
+                    second[i] = b2 * second[i] + (F::one() - b2) * g * g;
+                    *w -= rate * first[i] / (second[i].sqrt() / root + eps);
+                }
+            }
+        }
+    }
+
+    /// `1 - b1^t` and `1 - b2^t`.
+    fn adam_corrections(&self, beta1: f64, beta2: f64) -> [f64; 2] {
+        [beta1, beta2].map(|beta| 1.0 - num_traits::Float::powf(beta, self.step.max(1) as f64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adam_by_hand() {
+        let rule = Rule::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+        let (mut w, mut m, mut v) = ([1.0f64], [0.0], [0.0]);
+        for (step, g) in [(1, 0.5), (2, -0.25)] {
+            let update = Update { rule, lr: 0.1, core_lr_multiplier: 1.0, step };
+            update.apply(update.lr, &mut w, &[g], [&mut m, &mut v]);
+        }
+        // m = 0.9 * 0.05 - 0.025, v = 0.999 * 0.00025 + 0.0000625; after step 1, w = 1 - 0.1 * 0.5 / (0.5 + 1e-8).
+        let (m2, v2) = (0.02f64, 0.000_312_25f64);
+        let first = 1.0 - 0.1 * 0.5 / (0.5 + 1e-8);
+        let second = first - 0.1 * (m2 / 0.19) / ((v2 / 0.001_999).sqrt() + 1e-8);
+        assert!((w[0] - second).abs() < 1e-13, "{} {second}", w[0]);
+    }
+
+    #[test]
+    fn a_zero_gradient_leaves_sgd_and_adagrad_alone() {
+        for rule in [Rule::Sgd, Rule::Adagrad { eps: 1e-10 }, Rule::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 }] {
+            let update = Update { rule, lr: 0.1, core_lr_multiplier: 1.0, step: 3 };
+            let (mut w, mut first, mut second) = ([1.0f32], [0.5f32], [0.5f32]);
+            update.apply(update.lr, &mut w, &[0.0], [&mut first, &mut second]);
+            assert_eq!(w == [1.0] && first == [0.5], rule.keeps_untouched());
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! One batch: its unique rows, and the way back to lookups.
+
+use alloc::vec::Vec;
+
+use hashbrown::HashMap;
+
+use crate::bags::Bags;
+use crate::check;
+use crate::error::Error;
+use crate::layout::Layout;
+use crate::real::Real;
+
+/// One batch of all tables.
+#[derive(Clone, Debug)]
+pub struct Group<F> {
+    pub(super) bags: usize,
+    pub(super) fingerprint: u64,
+    pub(super) tables: Vec<TableGroup<F>>,
+}
+
+/// One batch of one table.
+#[derive(Clone, Debug)]
+pub(super) struct TableGroup<F> {
+    /// Addresses of the unique rows, in order of first appearance.
+    pub(super) unique: Vec<u64>,
+    /// Where a row is among the unique ones.
+    pub(super) position: HashMap<u64, usize>,
+    /// The lookups, in order.
+    pub(super) lookups: Vec<Lookup<F>>,
+}
+
+/// One lookup: it adds `scale * weight * row` to its bag.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lookup<F> {
+    /// Which of the unique rows.
+    pub(super) unique: usize,
+    pub(super) bag: usize,
+    /// Per-sample weight `a_j`.
+    pub(super) weight: F,
+    /// Of the bag, `s_b`.
+    pub(super) scale: F,
+}
+
+impl<F: Real> Group<F> {
+    pub(super) fn new(plan: &Layout) -> Self {
+        let table = |_| TableGroup {
+            unique: Vec::with_capacity(plan.lookups()),
+            position: HashMap::with_capacity(plan.lookups()),
+            lookups: Vec::with_capacity(plan.lookups()),
+        };
+        Self { bags: 0, fingerprint: 0, tables: plan.tables().iter().map(table).collect() }
+    }
+
+    pub(super) fn bytes(plan: &Layout) -> usize {
+        // A hash table has room for 8/7 of its entries, rounded up to a power of two, and a control byte for each.
+        let buckets = (plan.lookups() * 8 / 7).next_power_of_two();
+        let map = buckets * (size_of::<(u64, usize)>() + 1);
+        plan.tables().len() * (plan.lookups() * (size_of::<u64>() + size_of::<Lookup<F>>()) + map)
+    }
+
+    pub(super) fn fill<'a>(&mut self, plan: &Layout, bags: impl IntoIterator<Item = Bags<'a, F>>) -> Result<(), Error> {
+        self.clear();
+        let filled = self.fill_tables(plan, bags);
+        if filled.is_err() {
+            self.clear();
+        }
+        filled
+    }
+
+    fn clear(&mut self) {
+        self.bags = 0;
+        self.fingerprint = 0;
+        for table in &mut self.tables {
+            table.unique.clear();
+            table.position.clear();
+            table.lookups.clear();
+        }
+    }
+
+    fn fill_tables<'a>(&mut self, plan: &Layout, bags: impl IntoIterator<Item = Bags<'a, F>>) -> Result<(), Error> {
+        let mut tables = 0;
+        for (table, bags) in bags.into_iter().enumerate() {
+            check::bags(plan, table, &bags, (table > 0).then_some(self.bags))?;
+            self.bags = bags.bags();
+            self.fingerprint = self.fingerprint.rotate_left(1) ^ bags.fingerprint();
+            self.tables[table].fill(&bags);
+            tables += 1;
+        }
+        check::table_count(plan, "batches", tables)
+    }
+}
+
+impl<F: Real> TableGroup<F> {
+    fn fill(&mut self, bags: &Bags<'_, F>) {
+        for bag in 0..bags.bags() {
+            let scale = bags.scale(bag);
+            for j in bags.bag(bag) {
+                let row = bags.row(j);
+                let unique = *self.position.entry(row).or_insert_with(|| {
+                    self.unique.push(row);
+                    self.unique.len() - 1
+                });
+                let weight = bags.weights().map_or(F::one(), |weights| weights[j]);
+                self.lookups.push(Lookup { unique, bag, weight, scale });
+            }
+        }
+    }
+}
