@@ -32,7 +32,7 @@ use crate::real::Real;
 pub struct Version(pub u64);
 
 /// What the tables' gradients are for: one for each table in a [`Backend::backward`] call.
-pub enum Sink<'a, B: Backend + ?Sized> {
+pub enum Sink<'a, B: Backend> {
     /// Added to `grads`, for an optimiser outside, gradient accumulation, clipping or a reduction over machines.
     Accumulate {
         /// `[Table::parameters]`, as they were in forward.
@@ -57,7 +57,7 @@ pub enum Sink<'a, B: Backend + ?Sized> {
 }
 
 /// Rows wanted of one table in a [`Backend::expand_rows`] call.
-pub struct Expand<'a, B: Backend + ?Sized> {
+pub struct Expand<'a, B: Backend> {
     /// Which table of the plan.
     pub table: usize,
     /// Its parameters `[Table::parameters]`.
@@ -69,7 +69,7 @@ pub struct Expand<'a, B: Backend + ?Sized> {
 }
 
 /// On what a forward or backward works: one batch, its plan, where work is ordered, and memory to work in.
-pub struct Call<'c, B: Backend + ?Sized> {
+pub struct Call<'c, B: Backend> {
     /// The plan the group was made for.
     pub plan: &'c B::Plan,
     /// The batch.
@@ -95,7 +95,7 @@ pub struct Workspace {
 ///
 /// The same input gives the same bits in every run, whatever the number of threads. Bad input is a typed error; nothing
 /// panics and no output is half-written because of it: all checks come before the first write.
-pub trait Backend {
+pub trait Backend: Sized + 'static {
     /// Type of parameters, outputs and gradients. Sums accumulate in it, or wider.
     type Float: Real;
     /// What can go wrong.
@@ -181,9 +181,7 @@ pub trait Backend {
         params: impl IntoIterator<Item = Self::View<'a>>,
         out: Self::ViewMut<'_>,
         saved: Option<&mut Self::Saved>,
-    ) -> Result<(), Self::Error>
-    where
-        Self: 'a;
+    ) -> Result<(), Self::Error>;
 
     /// Gradients of all tables from that of the output, `grad_out` `[B][stride]`, into the sink of each table, in order
     /// (paper, Algorithm 2). `grad_weights`, where wanted, is written: the gradients of the per-sample weights of table
@@ -198,9 +196,7 @@ pub trait Backend {
         sinks: impl IntoIterator<Item = Sink<'a, Self>>,
         grad_out: Self::View<'_>,
         grad_weights: Option<Self::ViewMut<'_>>,
-    ) -> Result<(), Self::Error>
-    where
-        Self: 'a;
+    ) -> Result<(), Self::Error>;
 
     /// Rows of any tables, uncompressed: to fill a cache, or to export.
     fn expand_rows<'a>(
@@ -209,7 +205,5 @@ pub trait Backend {
         plan: &Self::Plan,
         scratch: &mut Self::Scratch,
         wanted: impl IntoIterator<Item = Expand<'a, Self>>,
-    ) -> Result<(), Self::Error>
-    where
-        Self: 'a;
+    ) -> Result<(), Self::Error>;
 }

@@ -25,10 +25,25 @@ pub fn bags<F: Real>(
     if bags.rows() != shape.addresses() {
         return Err(Error::Rows { table, got: bags.rows(), want: shape.addresses() });
     }
-    if let Some(want) = bags_before.filter(|&want| want != bags.bags()) {
-        return Err(Error::BagCount { table, got: bags.bags(), want });
+    batch_size(layout, table, bags.bags(), bags.lookups(), bags_before)
+}
+
+/// That a batch of table `table` has as many bags as those before and is not larger than the layout allows.
+///
+/// # Errors
+///
+/// [`Error::BagCount`] or [`Error::Capacity`].
+pub fn batch_size(
+    layout: &Layout,
+    table: usize,
+    bags: usize,
+    lookups: usize,
+    bags_before: Option<usize>,
+) -> Result<(), Error> {
+    if let Some(want) = bags_before.filter(|&want| want != bags) {
+        return Err(Error::BagCount { table, got: bags, want });
     }
-    for (what, got, capacity) in [("bags", bags.bags(), layout.bags()), ("lookups", bags.lookups(), layout.lookups())] {
+    for (what, got, capacity) in [("bags", bags, layout.bags()), ("lookups", lookups, layout.lookups())] {
         if got > capacity {
             return Err(Error::Capacity { what, table, got, capacity });
         }

@@ -121,7 +121,7 @@ impl Split {
     }
 
     fn into_factors(self) -> Result<Vec<usize>, ShapeError> {
-        let fit = self.factors.into_iter().map(|f| usize::try_from(f)).collect::<Result<_, _>>();
+        let fit = self.factors.into_iter().map(usize::try_from).collect::<Result<_, _>>();
         fit.map_err(|_| ShapeError::Overflow { what: "row factor" })
     }
 }

@@ -63,7 +63,7 @@ pub struct Update {
     pub lr: f64,
     /// What the learning rate is multiplied by for TT cores.
     ///
-    /// A step on the cores moves a row by about `lr K g` with `K` far from 1: see [`crate::algebra`].
+    /// A step on the cores moves a row by about `lr K g` with `K` far from 1: see [`crate::init`].
     pub core_lr_multiplier: f64,
     /// The number of this step, from 1. Only Adam uses it.
     pub step: u64,

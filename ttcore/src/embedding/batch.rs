@@ -1,0 +1,27 @@
+//! The memory of one batch on its way through a collection.
+
+use alloc::vec::Vec;
+
+use crate::backend::Backend;
+
+/// What a batch is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Accesses are counted, and forward leaves what backward needs.
+    #[default]
+    Train,
+    /// Neither.
+    Evaluate,
+}
+
+/// One batch: made once by [`EmbeddingBagCollection::batch`](super::EmbeddingBagCollection::batch), filled again and
+/// again.
+pub struct Batch<B: Backend> {
+    pub(super) group: B::Group,
+    pub(super) saved: B::Saved,
+    pub(super) mode: Mode,
+    /// State of the caches the addresses were taken from.
+    pub(super) generation: u64,
+    /// For each table with a cache, where its lookups go, `[L]`.
+    pub(super) addresses: Vec<Vec<u64>>,
+}

@@ -1,0 +1,129 @@
+//! How one table of a collection is held and trained.
+
+use crate::cache::FrequencyCache;
+use crate::error::Error;
+use crate::init::CoreInit;
+use crate::optim::Rule;
+use crate::shape::TtShape;
+use crate::table::Table;
+
+/// How one table is held, initialised and trained.
+///
+/// ```
+/// use ttcore::{Rule, TableConfig, TtShape};
+///
+/// let shape = TtShape::paper(10_131_227, 16, 3, 32)?;
+/// let config = TableConfig::tt(shape)
+///     .with_cache(1013)? // 0.01% of the rows, as the paper recommends
+///     .with_rule(Rule::Adagrad { eps: 1e-10 });
+/// # Ok::<(), ttcore::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableConfig {
+    pub(super) table: Table,
+    /// Distribution and scale of new cores.
+    pub(super) init: CoreInit,
+    /// The update rule.
+    pub(super) rule: Rule,
+    /// What the learning rate is multiplied by for the cores.
+    pub(super) core_lr_multiplier: f64,
+    /// Rows whose accesses are counted at most.
+    pub(super) max_counted: usize,
+    pub(super) frozen: bool,
+}
+
+impl TableConfig {
+    /// A TT table without a cache, initialised by [`CoreInit::default`] and trained with plain SGD.
+    pub fn tt(shape: TtShape) -> Self {
+        Self::new(Table::tt(shape))
+    }
+
+    /// A dense table, initialised as in the reference model and trained with plain SGD.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`] if it does not fit in the address space; [`Error::Shape`] without rows or columns.
+    pub fn dense(rows: u64, dim: usize) -> Result<Self, Error> {
+        if rows == 0 {
+            return Err(crate::ShapeError::NoRows.into());
+        }
+        if dim == 0 {
+            return Err(crate::ShapeError::Zero { what: "embedding dimension", position: 0 }.into());
+        }
+        Table::dense(rows, dim).map(Self::new).ok_or(Error::TooLarge { what: "dense table" })
+    }
+
+    fn new(table: Table) -> Self {
+        Self {
+            table,
+            init: CoreInit::default(),
+            rule: Rule::default(),
+            core_lr_multiplier: 1.0,
+            max_counted: 0,
+            frozen: false,
+        }
+    }
+
+    /// Holds the `slots` most frequent rows uncompressed. Nothing changes for a dense table.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`] if they do not fit in the address space.
+    pub fn with_cache(mut self, slots: usize) -> Result<Self, Error> {
+        if let Some(shape) = self.table.cores() {
+            self.table = Table::cached(shape.clone(), slots).ok_or(Error::TooLarge { what: "cache" })?;
+            self.max_counted = FrequencyCache::default_max_counted(slots);
+        }
+        Ok(self)
+    }
+
+    /// Counts the accesses of at most `rows` rows, instead of [`FrequencyCache::default_max_counted`].
+    pub fn with_max_counted(mut self, rows: usize) -> Self {
+        self.max_counted = rows;
+        self
+    }
+
+    /// Another distribution or scale of new cores.
+    pub fn with_init(mut self, init: CoreInit) -> Self {
+        self.init = init;
+        self
+    }
+
+    /// Another update rule.
+    pub fn with_rule(mut self, rule: Rule) -> Self {
+        self.rule = rule;
+        self
+    }
+
+    /// Another learning rate for cores than for dense and cached rows: see [`crate::init`].
+    pub fn with_core_lr_multiplier(mut self, multiplier: f64) -> Self {
+        self.core_lr_multiplier = multiplier;
+        self
+    }
+
+    /// Not trained by [`step`](super::EmbeddingBagCollection::step).
+    pub fn frozen(mut self) -> Self {
+        self.frozen = true;
+        self
+    }
+
+    /// What the table is made of.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// Rows of the table as its user sees it: cached rows are not counted again.
+    pub fn rows(&self) -> u64 {
+        if self.table.cores().is_some() { self.table.core_rows() } else { self.table.dense_rows() }
+    }
+
+    /// Distribution and scale of new cores.
+    pub fn init(&self) -> CoreInit {
+        self.init
+    }
+
+    pub(super) fn cache(&self) -> Option<FrequencyCache> {
+        let cached = self.table.cores().is_some() && self.table.dense_rows() > 0;
+        cached.then(|| FrequencyCache::new(self.table.dense_rows() as usize, self.max_counted))
+    }
+}

@@ -1,0 +1,46 @@
+//! What a table costs, and what its cache does.
+
+use crate::cache::Traffic;
+use crate::init::Report;
+
+/// Bytes of one table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Bytes {
+    /// What the table would take uncompressed.
+    pub uncompressed: u128,
+    /// The cores.
+    pub cores: usize,
+    /// Dense rows, those of the cache included.
+    pub dense_rows: usize,
+    /// Optimiser state.
+    pub state: usize,
+    /// The cache's counter and index.
+    pub counter: usize,
+}
+
+impl Bytes {
+    /// What the model needs to predict: cores and dense rows.
+    pub fn parameters(&self) -> usize {
+        self.cores + self.dense_rows
+    }
+
+    /// All that training holds for the table between steps.
+    pub fn total(&self) -> usize {
+        self.parameters() + self.state + self.counter
+    }
+}
+
+/// Statistics of one table.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TableStatistics {
+    /// Rows of the table.
+    pub rows: u64,
+    /// Bytes.
+    pub bytes: Bytes,
+    /// What the initialisation of the cores means, for a TT table.
+    pub init: Option<Report>,
+    /// Rows in the cache now.
+    pub cached_rows: usize,
+    /// Lookups and hits since statistics were last taken, for a table with a cache.
+    pub traffic: Option<Traffic>,
+}

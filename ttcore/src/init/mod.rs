@@ -1,0 +1,183 @@
+//! Initialisation of cores and dense tables: seeded, and the same whatever the number of threads.
+//!
+//! The reference model draws a dense table of `n` rows from `U(-1/sqrt(n), 1/sqrt(n))`, whose best Gaussian approximation
+//! is `N(0, 1/(3n))` (paper, section 3.2). So `1/(3n)` is the variance an entry of the product of the cores should have.
+//!
+//! # Scale
+//!
+//! For cores with independent entries of mean zero and variance `s^2`, an entry of the table has variance
+//! `s^(2d) R_1 R_2 .. R_{d-1}`: a sum over all bonds of products of `d` entries. [`Scale::Calibrated`] therefore uses
+//!
+//! ```text
+//! s^2 = (3 n R_1 R_2 .. R_{d-1})^(-1/d)
+//! ```
+//!
+//! # Step size
+//!
+//! A step of SGD on row `i` moves it by `lr K` times its gradient, with `K = sum_k |dW/dG_k|^2`, for a dense table 1. In
+//! expectation `K = d s^(2(d-1)) R_1 R_2 .. R_{d-1}`. A calibrated table of 10 million rows at rank 32 has `K = 3.1e-4`:
+//! it learns thousands of times slower than a dense one at the same learning rate. [`Scale::Paper`], which is far too
+//! wide, has `K = 1.04` there. So scale and learning rate belong together: see
+//! [`Update::core_lr_multiplier`](crate::Update::core_lr_multiplier), and print the [`Report`] when a model is built.
+//!
+//! # Distribution
+//!
+//! With ranks, an entry of the table is a sum of `R_1 .. R_{d-1}` products, so it comes close to a Gaussian for any
+//! distribution of the core entries; at low rank the closer the further those keep from zero: see [`SampledGaussian`].
+
+mod dense;
+mod gaussian;
+mod sampled_gaussian;
+mod signs;
+mod stream;
+mod uniform;
+
+pub use dense::fill_dense;
+pub use gaussian::Gaussian;
+pub use sampled_gaussian::SampledGaussian;
+pub use signs::Signs;
+pub use stream::table_seed;
+pub use uniform::Uniform;
+
+use num_traits::Float;
+use rand_core::Rng;
+use rand_distr::Distribution;
+
+use crate::real::Real;
+use crate::shape::TtShape;
+
+/// The distribution of the entries of the cores, before scaling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Entries {
+    /// The tails of a Gaussian: the paper's Algorithm 3.
+    #[default]
+    SampledGaussian,
+    /// A Gaussian.
+    Gaussian,
+    /// Uniform around zero.
+    Uniform,
+    /// Plus or minus one.
+    Signs,
+}
+
+/// What the entries are multiplied by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Scale {
+    /// So that the table has variance `1/(3n)`.
+    #[default]
+    Calibrated,
+    /// `(1/(3n))^(1/(2d))`, as the published code: without the factors for ranks and tails. For comparison.
+    Paper,
+}
+
+/// How cores are initialised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct CoreInit {
+    /// Distribution of the entries.
+    pub entries: Entries,
+    /// What they are multiplied by.
+    pub scale: Scale,
+}
+
+/// What an initialisation means for the table, in expectation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Report {
+    /// Standard deviation `s` of an entry of the cores.
+    pub std_entry: f64,
+    /// Standard deviation of an entry of the table.
+    pub std_table: f64,
+    /// What `1/sqrt(3n)`, the target for it, is.
+    pub std_target: f64,
+    /// How far a step of SGD moves a row, relative to a dense table: `K`.
+    pub step: f64,
+}
+
+impl Entries {
+    /// Variance of an entry before scaling.
+    pub fn variance(&self) -> f64 {
+        match self {
+            Self::SampledGaussian => SampledGaussian::VARIANCE,
+            Self::Gaussian => Gaussian::VARIANCE,
+            Self::Uniform => Uniform::VARIANCE,
+            Self::Signs => Signs::VARIANCE,
+        }
+    }
+
+    fn fill<F: Real>(&self, rng: &mut impl Rng, factor: f64, out: &mut [F]) {
+        fn draw<F: Real>(entries: impl Distribution<f64>, rng: &mut impl Rng, factor: f64, out: &mut [F]) {
+            out.fill_with(|| F::of(factor * entries.sample(rng)));
+        }
+        match self {
+            Self::SampledGaussian => draw(SampledGaussian, rng, factor, out),
+            Self::Gaussian => draw(Gaussian, rng, factor, out),
+            Self::Uniform => draw(Uniform, rng, factor, out),
+            Self::Signs => draw(Signs, rng, factor, out),
+        }
+    }
+}
+
+impl CoreInit {
+    /// What a draw is multiplied by for this shape.
+    pub fn factor(&self, shape: &TtShape) -> f64 {
+        let d = shape.cores() as f64;
+        let target = 3.0 * shape.rows() as f64;
+        match self.scale {
+            Scale::Calibrated => {
+                let variance = Float::powf(target * bonds(shape), -1.0 / d);
+                Float::sqrt(variance / self.entries.variance())
+            }
+            Scale::Paper => Float::powf(target, -0.5 / d),
+        }
+    }
+
+    /// What this initialisation means for a table of this shape.
+    pub fn report(&self, shape: &TtShape) -> Report {
+        let d = shape.cores() as i32;
+        let variance = self.entries.variance() * Float::powi(self.factor(shape), 2);
+        Report {
+            std_entry: Float::sqrt(variance),
+            std_table: Float::sqrt(Float::powi(variance, d) * bonds(shape)),
+            std_target: Float::sqrt(1.0 / (3.0 * shape.rows() as f64)),
+            step: f64::from(d) * Float::powi(variance, d - 1) * bonds(shape),
+        }
+    }
+
+    /// Fills the flat buffer of all cores, `[parameters]`. Each slice has its own random stream, so parts may be filled
+    /// in any order and the result depends on the seed and the shape alone, to the rounding of the platform's logarithm.
+    ///
+    /// # Panics
+    ///
+    /// If `cores` is shorter than the shape's parameters.
+    pub fn fill<F: Real>(&self, shape: &TtShape, seed: u64, cores: &mut [F]) {
+        let factor = self.factor(shape);
+        let mut slice = 0;
+        for k in 0..shape.cores() {
+            for i in 0..shape.row_factors()[k] {
+                let out = &mut cores[shape.slice_range(k, i)];
+                self.entries.fill(&mut stream::stream(seed, slice), factor, out);
+                slice += 1;
+            }
+        }
+    }
+}
+
+/// `R_1 R_2 .. R_{d-1}`: over how many bonds an entry of the table is summed.
+fn bonds(shape: &TtShape) -> f64 {
+    shape.ranks().iter().map(|&rank| rank as f64).product()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn step_sizes_of_the_papers_first_table() {
+        let shape = TtShape::paper(10_131_227, 16, 3, 32).unwrap();
+        let calibrated = CoreInit::default().report(&shape);
+        assert!((calibrated.std_table / calibrated.std_target - 1.0).abs() < 1e-12);
+        assert!((calibrated.step / 3.1e-4 - 1.0).abs() < 0.02, "{calibrated:?}");
+        let paper = CoreInit { scale: Scale::Paper, ..CoreInit::default() }.report(&shape);
+        assert!((paper.step / 1.04 - 1.0).abs() < 0.01, "{paper:?}");
+        assert!((paper.std_table / paper.std_target / 441.0 - 1.0).abs() < 0.01, "{paper:?}");
+    }
+}
