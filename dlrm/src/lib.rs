@@ -1,1 +1,22 @@
-//! DLRM.
+//! DLRM, the deep learning recommendation model, with tensor-train compressed embedding tables.
+//!
+//! The model is the reference one (`facebookresearch/dlrm`), number for number; its largest tables may be held as tensor
+//! trains, which makes the Criteo Kaggle model 117 times smaller at rank 32.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`data`] | Criteo's lines, or synthetic ones, to indexed samples, split into train, test and validation |
+//! | [`model`] | the model: MLPs, interaction, loss, with tables on any [`ttcore::Backend`] |
+//! | [`train`] | the loop, evaluation and the summary |
+//! | [`metrics`] | accuracy, log loss, AUC |
+//! | [`presets`] | table sizes and layers of the Kaggle, Terabyte and MLPerf models |
+//! | [`memory`] | which tables are compressed, and what that saves |
+
+#![deny(unsafe_code)]
+
+pub mod data;
+pub mod memory;
+pub mod metrics;
+pub mod model;
+pub mod presets;
+pub mod train;

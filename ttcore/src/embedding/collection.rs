@@ -337,6 +337,11 @@ impl<B: Backend> EmbeddingBagCollection<B> {
         Ok(())
     }
 
+    /// The backend the tables are on.
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
     /// How the tables are held, in order.
     pub fn configs(&self) -> impl ExactSizeIterator<Item = &TableConfig> {
         self.tables.iter().map(|held| &held.config)

@@ -1,0 +1,54 @@
+//! The command line: one file a command. The backend is chosen here, once.
+
+mod memory;
+mod report;
+mod shapes;
+mod train;
+
+use std::io::{self, ErrorKind};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Deep learning recommendation model (DLRM) with tensor-train compressed embedding tables (TT-Rec).
+#[derive(Parser)]
+#[command(version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a model and evaluate it on lines held out.
+    Train(train::Args),
+    /// Show the shapes of compressed tables (paper, Table 2).
+    Shapes(shapes::Args),
+    /// Show the memory of whole models (paper, Figure 5).
+    Memory(memory::Args),
+}
+
+/// Runs the command given, and says in one line what went wrong.
+pub(crate) fn run() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Train(args) => train::run(&args),
+        Command::Shapes(args) => shapes::run(&args),
+        Command::Memory(args) => memory::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether whoever reads our output has had enough, as `head` does.
+fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+/// What a command ends with.
+type Result = std::result::Result<(), Box<dyn std::error::Error>>;

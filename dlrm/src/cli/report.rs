@@ -1,0 +1,29 @@
+//! How figures are written for people, and objects for programs.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// Bytes with three or more digits, in decimal units: `18.41 MB`.
+pub(super) fn bytes(bytes: u128) -> String {
+    let (mut value, mut unit) = (bytes as f64, "B");
+    for larger in ["kB", "MB", "GB", "TB"] {
+        if value < 1000.0 {
+            break;
+        }
+        (value, unit) = (value / 1000.0, larger);
+    }
+    if unit == "B" { format!("{bytes} B") } else { format!("{value:.2} {unit}") }
+}
+
+/// Factors as the paper writes them: `200,220,250`.
+pub(super) fn factors(factors: &[usize]) -> String {
+    factors.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Writes a value as JSON and a line end.
+pub(super) fn json(value: &impl Serialize) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, value)?;
+    writeln!(out)
+}

@@ -1,0 +1,415 @@
+//! The Criteo Kaggle text format: label, 13 integers, 26 hexadecimal categories, separated by tabs.
+//!
+//! An empty integer or category is missing and counts as the value 0, which it shares with a literal 0. An empty
+//! *label* is an error, although the reference would read it as 0: a file without labels must not train silently.
+
+use std::fmt;
+use std::io::{self, BufRead, Read};
+use std::num::IntErrorKind;
+use std::path::PathBuf;
+
+use super::{CATEGORICAL, DENSE};
+
+/// Longest accepted line in bytes, without its line end; the memory a malformed file can claim.
+pub const MAX_LINE: usize = 64 * 1024;
+
+/// Number of fields of a line.
+pub const FIELDS: usize = 1 + DENSE + CATEGORICAL;
+
+/// How many characters of a bad value an error keeps.
+const SHOWN: usize = 40;
+
+const NAMES: [&str; FIELDS] = [
+    "label", "I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I11", "I12", "I13", "C1", "C2", "C3", "C4",
+    "C5", "C6", "C7", "C8", "C9", "C10", "C11", "C12", "C13", "C14", "C15", "C16", "C17", "C18", "C19", "C20", "C21",
+    "C22", "C23", "C24", "C25", "C26",
+];
+
+/// One parsed line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// 1 for a click, else 0.
+    pub label: f32,
+    /// The counts, already transformed by [`dense_value`].
+    pub dense: [f32; DENSE],
+    /// The raw (hashed) category values, before re-indexing.
+    pub categories: [u32; CATEGORICAL],
+}
+
+/// Where and why a line is not a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError {
+    /// Line number, from 1.
+    pub line: u64,
+    /// Field number, from 1; 0 when the line as a whole is at fault.
+    pub field: usize,
+    /// Field name as in the data set's description (`label`, `I3`, `C17`); `line` when `field` is 0.
+    pub name: &'static str,
+    /// What is wrong there.
+    pub reason: Reason,
+}
+
+/// What is wrong with a field or line. Values are cut to 40 characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The line has `got` fields instead of [`FIELDS`].
+    FieldCount {
+        /// Number of fields found.
+        got: usize,
+    },
+    /// The line is longer than [`MAX_LINE`] bytes.
+    TooLong,
+    /// The label is neither 0 nor 1.
+    Label(String),
+    /// Not a decimal integer.
+    Integer(String),
+    /// An integer that 64 bits cannot hold.
+    IntegerRange(String),
+    /// Not one to eight hexadecimal digits.
+    Hex(String),
+    /// Bytes that are not UTF-8.
+    NotUtf8,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FieldCount { got } => write!(f, "got {got} tab-separated fields, want {FIELDS}"),
+            Self::TooLong => write!(f, "longer than {MAX_LINE} bytes"),
+            Self::Label(value) => write!(f, "{value:?} is not a label (0 or 1)"),
+            Self::Integer(value) => write!(f, "{value:?} is not an integer"),
+            Self::IntegerRange(value) => write!(f, "{value:?} is outside the range of 64-bit integers"),
+            Self::Hex(value) => write!(f, "{value:?} is not a category (1 to 8 hexadecimal digits)"),
+            Self::NotUtf8 => f.write_str("not UTF-8 text"),
+        }
+    }
+}
+
+impl ParseError {
+    fn at(line: u64, index: usize, reason: Reason) -> Self {
+        Self { line, field: index + 1, name: NAMES[index], reason }
+    }
+
+    fn whole(line: u64, reason: Reason) -> Self {
+        Self { line, field: 0, name: "line", reason }
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, field, name, reason } = self;
+        match field {
+            0 => write!(f, "line {line}: {reason}"),
+            _ => write!(f, "line {line}, field {field} ({name}): {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+/// Why a data file gave no data set.
+#[derive(Debug)]
+pub struct DataError {
+    /// The file, or the name given for a reader.
+    pub path: PathBuf,
+    /// What happened.
+    pub kind: DataErrorKind,
+}
+
+/// What can go wrong while reading records.
+#[derive(Debug)]
+pub enum DataErrorKind {
+    /// The text could not be read.
+    Io(io::Error),
+    /// A line is not a record.
+    Parse(ParseError),
+    /// There was not a single line.
+    Empty,
+}
+
+impl fmt::Display for DataErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "{error}"),
+            Self::Parse(error) => write!(f, "{error}"),
+            Self::Empty => f.write_str("no lines"),
+        }
+    }
+}
+
+impl fmt::Display for DataError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.kind {
+            // FILE:LINE is what editors and terminals make clickable.
+            DataErrorKind::Parse(ParseError { line, field: 0, reason, .. }) => write!(f, "{path}:{line}: {reason}"),
+            DataErrorKind::Parse(ParseError { line, field, name, reason }) => {
+                write!(f, "{path}:{line}: field {field} ({name}): {reason}")
+            }
+            kind => write!(f, "{path}: {kind}"),
+        }
+    }
+}
+
+impl std::error::Error for DataErrorKind {}
+impl std::error::Error for DataError {}
+
+impl From<io::Error> for DataErrorKind {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<ParseError> for DataErrorKind {
+    fn from(error: ParseError) -> Self {
+        Self::Parse(error)
+    }
+}
+
+/// The reference's transform of a count: negatives become 0, then `ln(x + 1)`, every step rounded to `f32`.
+///
+/// `ln_1p` or a sum in `f64` would be more accurate, but their bits may differ from the reference's.
+#[inline]
+pub fn dense_value(count: i64) -> f32 {
+    (count.max(0) as f32 + 1.0).ln()
+}
+
+/// Parses one line without its line end; `line` is the number an error reports.
+///
+/// # Errors
+///
+/// The first wrong thing from the left; a wrong number of fields goes before everything else, since it usually
+/// makes the values wrong too.
+pub fn parse_line(bytes: &[u8], line: u64) -> Result<Record, ParseError> {
+    let got = 1 + bytes.iter().filter(|&&b| b == b'\t').count();
+    if got != FIELDS {
+        return Err(ParseError::whole(line, Reason::FieldCount { got }));
+    }
+    let mut record = Record { label: 0.0, dense: [0.0; DENSE], categories: [0; CATEGORICAL] };
+    for (index, field) in bytes.split(|&b| b == b'\t').enumerate() {
+        let outcome = if index == 0 {
+            label(field).map(|value| record.label = value)
+        } else if index <= DENSE {
+            integer(field).map(|value| record.dense[index - 1] = dense_value(value))
+        } else {
+            category(field).map(|value| record.categories[index - 1 - DENSE] = value)
+        };
+        outcome.map_err(|reason| ParseError::at(line, index, reason))?;
+    }
+    Ok(record)
+}
+
+/// Reads records one by one into `f` and returns how many there were, reusing one line buffer of at most about
+/// [`MAX_LINE`] bytes.
+///
+/// Lines end in `\n` or `\r\n`, the last one also at the end of the text.
+///
+/// # Errors
+///
+/// [`DataErrorKind::Io`] from the reader, [`DataErrorKind::Parse`] for the first line that is not a record. No lines at
+/// all is not an error here.
+pub fn read_records(mut reader: impl BufRead, mut f: impl FnMut(Record)) -> Result<u64, DataErrorKind> {
+    let mut buffer = Vec::new();
+    let mut lines = 0;
+    loop {
+        buffer.clear();
+        // Room for the line end, and no more: a file without newlines must not be read into memory.
+        if reader.by_ref().take(MAX_LINE as u64 + 2).read_until(b'\n', &mut buffer)? == 0 {
+            return Ok(lines);
+        }
+        lines += 1;
+        let text = buffer.strip_suffix(b"\n").unwrap_or(&buffer);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        if text.len() > MAX_LINE {
+            return Err(ParseError::whole(lines, Reason::TooLong).into());
+        }
+        f(parse_line(text, lines)?);
+    }
+}
+
+fn label(field: &[u8]) -> Result<f32, Reason> {
+    match field {
+        b"0" => Ok(0.0),
+        b"1" => Ok(1.0),
+        _ => Err(shown(field).map_or_else(|e| e, Reason::Label)),
+    }
+}
+
+fn integer(field: &[u8]) -> Result<i64, Reason> {
+    if field.is_empty() {
+        return Ok(0);
+    }
+    let text = std::str::from_utf8(field).map_err(|_| Reason::NotUtf8)?;
+    text.parse().map_err(|error: std::num::ParseIntError| match error.kind() {
+        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => Reason::IntegerRange(cut(text)),
+        _ => Reason::Integer(cut(text)),
+    })
+}
+
+/// By hand, because `u32::from_str_radix` also takes a sign and any number of leading zeros.
+fn category(field: &[u8]) -> Result<u32, Reason> {
+    let value = (field.len() <= 8)
+        .then(|| field.iter().try_fold(0, |value, &b| Some((value << 4) | char::from(b).to_digit(16)?)))
+        .flatten();
+    value.ok_or_else(|| shown(field).map_or_else(|e| e, Reason::Hex))
+}
+
+fn shown(field: &[u8]) -> Result<String, Reason> {
+    std::str::from_utf8(field).map(cut).map_err(|_| Reason::NotUtf8)
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line_with(index: usize, value: &[u8]) -> Vec<u8> {
+        let mut fields: Vec<&[u8]> = vec![b"1"; FIELDS];
+        fields[index] = value;
+        fields.join(&b'\t')
+    }
+
+    fn reason(index: usize, value: &[u8]) -> Reason {
+        let error = parse_line(&line_with(index, value), 12).unwrap_err();
+        assert_eq!((error.line, error.field, error.name), (12, index + 1, NAMES[index]));
+        error.reason
+    }
+
+    fn read(text: &[u8]) -> Result<Vec<Record>, DataErrorKind> {
+        let mut records = Vec::new();
+        let count = read_records(text, |record| records.push(record))?;
+        assert_eq!(count, records.len() as u64);
+        Ok(records)
+    }
+
+    fn parse_error(text: &[u8]) -> ParseError {
+        match read(text) {
+            Err(DataErrorKind::Parse(error)) => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn parses_every_field() {
+        let line = "1\t0\t-2\t\t9\t\t\t\t\t\t\t\t\t2147483647\t68fd1e64\tFB936136\t\t0\tffffffff".to_owned()
+            + &"\t".repeat(21);
+        let record = parse_line(line.as_bytes(), 1).unwrap();
+        assert_eq!(record.label, 1.0);
+        assert_eq!(record.dense[..4], [0.0, 0.0, 0.0, 10f32.ln()]);
+        assert_eq!(record.dense[12], 2147483648f32.ln());
+        assert_eq!(record.categories[..5], [0x68fd1e64, 0xfb936136, 0, 0, u32::MAX]);
+        assert!(record.categories[5..].iter().all(|&c| c == 0));
+    }
+
+    #[test]
+    fn transform_rounds_each_step_to_f32() {
+        for (count, want) in [(i64::MIN, 0f32), (-1, 0.0), (0, 0.0), (1, 2f32.ln()), (16_777_216, 16_777_216f32.ln())] {
+            assert_eq!(dense_value(count), want);
+        }
+        // 2^24 + 1 is not an f32: the sum is rounded before the logarithm.
+        assert_eq!(dense_value(1 << 24), dense_value((1 << 24) - 1));
+        assert!(dense_value(i64::MAX).is_finite());
+    }
+
+    #[test]
+    fn line_ends() {
+        let line = line_with(39, b"");
+        let mut text = [&line[..], b"\r\n", &line, b"\n", &line].concat();
+        let records = read(&text).unwrap();
+        assert_eq!(records.len(), 3);
+        assert!(records.iter().all(|r| *r == records[0]));
+        text.push(b'\n');
+        assert_eq!(read(&text).unwrap().len(), 3);
+        assert!(read(b"").unwrap().is_empty());
+        // Only one carriage return belongs to the line end.
+        let text = [&line_with(39, b"a")[..], b"\r\r\n"].concat();
+        assert_eq!(parse_error(&text).reason, Reason::Hex("a\r".into()));
+    }
+
+    #[test]
+    fn wrong_number_of_fields() {
+        let good = line_with(0, b"0");
+        let error = parse_error(&[&good[..], b"\n\n", &good, b"\n"].concat());
+        assert_eq!((error.line, &error.reason), (2, &Reason::FieldCount { got: 1 }));
+        let error = parse_error(&[&good[..], b"\n", &good, b"\t\n"].concat());
+        assert_eq!(error.to_string(), "line 2: got 41 tab-separated fields, want 40");
+        assert_eq!(parse_error(&good[2..]).reason, Reason::FieldCount { got: 39 });
+    }
+
+    #[test]
+    fn wrong_values() {
+        for bad in ["", "2", "-1", "1.0", " 1", "\u{feff}0"] {
+            assert_eq!(reason(0, bad.as_bytes()), Reason::Label(bad.into()));
+        }
+        for bad in ["abc", "1.5", "-", " 1", "0x1", "1_000"] {
+            assert_eq!(reason(4, bad.as_bytes()), Reason::Integer(bad.into()));
+        }
+        for bad in ["9223372036854775808", "-9223372036854775809"] {
+            assert_eq!(reason(13, bad.as_bytes()), Reason::IntegerRange(bad.into()));
+        }
+        for bad in ["xyz", "123456789", "000000000", "+1", "-1", "0x12", "é", "1 "] {
+            assert_eq!(reason(14, bad.as_bytes()), Reason::Hex(bad.into()));
+        }
+        for index in [0, 1, 39] {
+            assert_eq!(reason(index, b"\xff1"), Reason::NotUtf8);
+        }
+    }
+
+    #[test]
+    fn accepts_the_whole_integer_range() {
+        for good in ["9223372036854775807", "-9223372036854775808", "+5", "007"] {
+            assert!(parse_line(&line_with(4, good.as_bytes()), 1).is_ok());
+        }
+    }
+
+    #[test]
+    fn messages_name_place_and_value() {
+        let error = parse_line(&line_with(4, b"abc"), 12).unwrap_err();
+        assert_eq!(error.to_string(), r#"line 12, field 5 (I4): "abc" is not an integer"#);
+        let error = DataError { path: "train.txt".into(), kind: error.into() };
+        assert_eq!(error.to_string(), r#"train.txt:12: field 5 (I4): "abc" is not an integer"#);
+        let error = DataError { path: "train.txt".into(), kind: DataErrorKind::Empty };
+        assert_eq!(error.to_string(), "train.txt: no lines");
+        let kind = ParseError::whole(3, Reason::FieldCount { got: 1 }).into();
+        let error = DataError { path: "train.txt".into(), kind };
+        assert_eq!(error.to_string(), "train.txt:3: got 1 tab-separated fields, want 40");
+        let Reason::Integer(value) = reason(1, "é".repeat(1000).as_bytes()) else { panic!() };
+        assert_eq!(value, "é".repeat(40) + "...");
+    }
+
+    #[test]
+    fn long_lines_are_refused_in_bounded_memory() {
+        // Leading zeros make a valid line of any length.
+        let longest = line_with(1, "0".repeat(MAX_LINE - 78).as_bytes());
+        assert_eq!(longest.len(), MAX_LINE);
+        for end in ["", "\n", "\r\n"] {
+            assert_eq!(read(&[&longest[..], end.as_bytes(), &longest].concat()).is_ok(), !end.is_empty());
+            let error = parse_error(&[&longest[..], b"1", end.as_bytes()].concat());
+            assert_eq!((error.line, error.reason), (1, Reason::TooLong));
+        }
+        // An endless reader: this returns only because reading stops at the bound.
+        let endless = io::BufReader::new(io::repeat(b'1'));
+        assert!(matches!(read_records(endless, |_| ()), Err(DataErrorKind::Parse(e)) if e.reason == Reason::TooLong));
+    }
+
+    #[test]
+    fn random_bytes_never_panic() {
+        let mut state = 1u64;
+        for _ in 0..2000 {
+            let mut line = line_with(0, b"1");
+            for _ in 0..3 {
+                state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                let at = (state >> 33) as usize % line.len();
+                line[at] = (state >> 56) as u8;
+            }
+            let _ = read(&line);
+        }
+    }
+}

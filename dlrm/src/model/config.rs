@@ -1,0 +1,151 @@
+//! What a model is made of.
+
+use std::fmt;
+
+use ttcore::TableConfig;
+
+use super::interaction;
+
+/// The parts of a DLRM, checked to fit together.
+#[derive(Clone, Debug)]
+pub struct ModelConfig {
+    dim: usize,
+    bottom: Vec<usize>,
+    top: Vec<usize>,
+    tables: Vec<TableConfig>,
+}
+
+/// Parts of a model that do not fit together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// An MLP with less than two sizes, or a size of zero.
+    Sizes {
+        /// `"bottom"` or `"top"`.
+        mlp: &'static str,
+    },
+    /// The bottom MLP does not end in the embedding dimension.
+    BottomOutput {
+        /// Its last size.
+        got: usize,
+        /// The embedding dimension.
+        dim: usize,
+    },
+    /// The top MLP does not begin with the width of the interaction.
+    TopInput {
+        /// Its first size.
+        got: usize,
+        /// The width of the interaction.
+        want: usize,
+    },
+    /// The top MLP does not end in one logit.
+    TopOutput {
+        /// Its last size.
+        got: usize,
+    },
+    /// A table has another embedding dimension.
+    TableDim {
+        /// Which table.
+        table: usize,
+        /// Its dimension.
+        got: usize,
+        /// The embedding dimension.
+        dim: usize,
+    },
+}
+
+impl ModelConfig {
+    /// A model of embedding dimension `dim`, the bottom MLP's sizes from the dense features to `dim`, the top MLP's from
+    /// the interaction to 1, and one table for each categorical feature.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the parts do not fit together.
+    pub fn new(dim: usize, bottom: Vec<usize>, top: Vec<usize>, tables: Vec<TableConfig>) -> Result<Self, ConfigError> {
+        for (mlp, sizes) in [("bottom", &bottom), ("top", &top)] {
+            if sizes.len() < 2 || sizes.contains(&0) {
+                return Err(ConfigError::Sizes { mlp });
+            }
+        }
+        let (bottom_output, top_output) = (bottom[bottom.len() - 1], top[top.len() - 1]);
+        if bottom_output != dim {
+            return Err(ConfigError::BottomOutput { got: bottom_output, dim });
+        }
+        let want = interaction::width(dim, tables.len());
+        if top[0] != want {
+            return Err(ConfigError::TopInput { got: top[0], want });
+        }
+        if top_output != 1 {
+            return Err(ConfigError::TopOutput { got: top_output });
+        }
+        let mut dims = tables.iter().map(|table| table.table().dim()).enumerate();
+        match dims.find(|(_, got)| *got != dim) {
+            Some((table, got)) => Err(ConfigError::TableDim { table, got, dim }),
+            None => Ok(Self { dim, bottom, top, tables }),
+        }
+    }
+
+    /// Embedding dimension, `N`.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// Sizes of the bottom MLP.
+    pub fn bottom(&self) -> &[usize] {
+        &self.bottom
+    }
+
+    /// Sizes of the top MLP.
+    pub fn top(&self) -> &[usize] {
+        &self.top
+    }
+
+    /// The embedding tables.
+    pub fn tables(&self) -> &[TableConfig] {
+        &self.tables
+    }
+
+    /// Numbers in the interaction: what the top MLP begins with.
+    pub fn interaction_width(&self) -> usize {
+        interaction::width(self.dim, self.tables.len())
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sizes { mlp } => write!(f, "the {mlp} MLP needs at least two sizes, none of them zero"),
+            Self::BottomOutput { got, dim } => {
+                write!(f, "the bottom MLP ends in {got} numbers, not in the embedding dimension {dim}")
+            }
+            Self::TopInput { got, want } => {
+                write!(f, "the top MLP begins with {got} numbers, not with the {want} of the interaction")
+            }
+            Self::TopOutput { got } => write!(f, "the top MLP ends in {got} numbers, not in 1"),
+            Self::TableDim { table, got, dim } => {
+                write!(f, "table {table} has embedding dimension {got}, not {dim}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_that_do_not_fit_are_named() {
+        let new = |dim, bottom: &[usize], top: &[usize]| {
+            let tables = vec![TableConfig::dense(5, 4).unwrap(); 2];
+            ModelConfig::new(dim, bottom.to_vec(), top.to_vec(), tables).map(|config| config.interaction_width())
+        };
+        assert_eq!(new(4, &[13, 4], &[7, 1]), Ok(7));
+        assert_eq!(new(4, &[13], &[7, 1]), Err(ConfigError::Sizes { mlp: "bottom" }));
+        assert_eq!(new(4, &[13, 5], &[7, 1]), Err(ConfigError::BottomOutput { got: 5, dim: 4 }));
+        assert_eq!(new(4, &[13, 4], &[8, 1]), Err(ConfigError::TopInput { got: 8, want: 7 }));
+        assert_eq!(new(4, &[13, 4], &[7, 2]), Err(ConfigError::TopOutput { got: 2 }));
+        assert_eq!(new(3, &[13, 3], &[6, 1]), Err(ConfigError::TableDim { table: 0, got: 4, dim: 3 }));
+    }
+}
