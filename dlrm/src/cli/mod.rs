@@ -20,11 +20,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train a model and evaluate it on lines held out.
     Train(train::Args),
-    /// Show the shapes of compressed tables (paper, Table 2).
     Shapes(shapes::Args),
-    /// Show the memory of whole models (paper, Figure 5).
     Memory(memory::Args),
 }
 

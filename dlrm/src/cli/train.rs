@@ -29,7 +29,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
     /// How many lines to make
-    #[arg(long, default_value_t = 20_000, conflicts_with = "data")]
+    #[arg(long, default_value_t = 60_000, conflicts_with = "data")]
     lines: u64,
     /// Sizes of embeddings and layers: kaggle, terabyte or mlperf
     #[arg(long, default_value_t = Preset::Kaggle)]
