@@ -86,16 +86,25 @@ impl Schedule {
 
 impl FrequencyCache {
     /// An empty cache of `slots` rows that counts at most `max_counted` rows (at least one for each slot).
-    pub fn new(slots: usize, max_counted: usize) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`] if there is no memory for it. All of it is taken now: counting happens in the step.
+    pub fn new(slots: usize, max_counted: usize) -> Result<Self, Error> {
         let max_counted = max_counted.max(slots).max(1);
-        Self {
-            slots: alloc::vec![None; slots],
-            slot_of: HashMap::with_capacity(slots),
-            // All its memory now: counting happens in the step.
-            counts: HashMap::with_capacity(max_counted),
+        let mut cache = Self {
+            slots: Vec::new(),
+            slot_of: HashMap::new(),
+            counts: HashMap::new(),
             max_counted,
             traffic: Traffic::default(),
-        }
+        };
+        let too_large = Error::TooLarge { what: "cache" };
+        cache.slots.try_reserve_exact(slots).map_err(|_| too_large.clone())?;
+        cache.slot_of.try_reserve(slots).map_err(|_| too_large.clone())?;
+        cache.counts.try_reserve(max_counted).map_err(|_| too_large)?;
+        cache.slots.resize(slots, None);
+        Ok(cache)
     }
 
     /// How many rows are counted unless another number is given: 16 for each slot, at least 1,024.
@@ -249,7 +258,7 @@ mod tests {
 
     #[test]
     fn the_most_frequent_rows_are_chosen_and_ties_take_the_lower_row() {
-        let mut cache = FrequencyCache::new(2, 100);
+        let mut cache = FrequencyCache::new(2, 100).unwrap();
         counted(&mut cache, &[(9, 3), (7, 2), (3, 2), (1, 1)]);
         assert_eq!(cache.refresh().load, [(3, 0), (9, 1)]);
         assert_eq!((cache.address(9, 50), cache.address(3, 50), cache.address(7, 50)), (51, 50, 7));
@@ -257,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_row_that_stays_keeps_its_slot() {
-        let mut cache = FrequencyCache::new(2, 100);
+        let mut cache = FrequencyCache::new(2, 100).unwrap();
         counted(&mut cache, &[(9, 30), (3, 20)]);
         cache.refresh();
         counted(&mut cache, &[(1, 12), (9, 1)]);
@@ -269,7 +278,7 @@ mod tests {
 
     #[test]
     fn counts_halve_and_an_idle_row_stays_until_its_slot_is_wanted() {
-        let mut cache = FrequencyCache::new(1, 100);
+        let mut cache = FrequencyCache::new(1, 100).unwrap();
         counted(&mut cache, &[(4, 3)]);
         cache.refresh();
         assert_eq!(cache.state().counts, [(4, 1)]);
@@ -282,7 +291,7 @@ mod tests {
 
     #[test]
     fn the_counter_is_bounded_and_keeps_the_frequent() {
-        let mut cache = FrequencyCache::new(1, 8);
+        let mut cache = FrequencyCache::new(1, 8).unwrap();
         let before = cache.bytes();
         for i in 0..10_000u64 {
             cache.count(1_000_000);
@@ -295,10 +304,10 @@ mod tests {
 
     #[test]
     fn states_restore_and_bad_ones_are_refused() {
-        let mut cache = FrequencyCache::new(2, 8);
+        let mut cache = FrequencyCache::new(2, 8).unwrap();
         counted(&mut cache, &[(4, 3), (5, 4), (6, 1)]);
         cache.refresh();
-        let mut other = FrequencyCache::new(2, 8);
+        let mut other = FrequencyCache::new(2, 8).unwrap();
         other.restore(&cache.state(), 7).unwrap();
         assert_eq!(other.state(), cache.state());
         counted(&mut cache, &[(6, 9)]);
@@ -307,7 +316,7 @@ mod tests {
 
         let good = cache.state();
         assert!(other.restore(&good, 6).is_err(), "row 6 is not a row");
-        assert!(FrequencyCache::new(3, 8).restore(&good, 7).is_err());
+        assert!(FrequencyCache::new(3, 8).unwrap().restore(&good, 7).is_err());
         let twice = CacheState { slots: alloc::vec![Some(1), Some(1)], counts: Vec::new() };
         assert!(other.restore(&twice, 7).is_err());
         let many = CacheState { counts: (0..9).map(|row| (row, 1)).collect(), ..good.clone() };

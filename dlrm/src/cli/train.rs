@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, ValueEnum};
 use dlrm::data::{Dataset, Synthetic};
 use dlrm::presets::Preset;
-use dlrm::train::{Outcome, Progress, TrainSettings, TtSettings, train};
+use dlrm::train::{Outcome, Progress, TableSummary, TrainSettings, TtSettings, train};
 use indicatif::{ProgressBar, ProgressStyle};
 use ttcore::Reference;
 use ttcore::init::{CoreInit, Entries, Scale};
@@ -200,6 +200,13 @@ fn summarise(outcome: &Outcome) -> io::Result<()> {
         outcome.tables.len(),
         outcome.tt_rank
     )?;
+    let of_tables = |value: fn(&TableSummary) -> Option<f64>| outcome.tables.iter().filter_map(value);
+    if let Some((low, high)) = range(of_tables(|table| table.step)) {
+        writeln!(
+            out,
+            "  a step of SGD on the new cores moves a row {low:.1e} to {high:.1e} times as far as in a dense table"
+        )?;
+    }
     writeln!(out, "Training")?;
     writeln!(
         out,
@@ -228,4 +235,9 @@ fn summarise(outcome: &Outcome) -> io::Result<()> {
          AUC: 0.5 is guessing, 1 is perfect.",
         (1.0 - outcome.test.positives as f64 / outcome.test.lines.max(1) as f64) * 100.0
     )
+}
+
+/// The smallest and the largest value.
+fn range(values: impl Iterator<Item = f64> + Clone) -> Option<(f64, f64)> {
+    Some((values.clone().min_by(f64::total_cmp)?, values.max_by(f64::total_cmp)?))
 }

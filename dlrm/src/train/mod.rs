@@ -11,7 +11,7 @@ use crate::data::{Batch, Dataset, Split};
 use crate::metrics;
 use crate::model::{Dlrm, Samples};
 
-pub use outcome::{Evaluation, Outcome};
+pub use outcome::{Evaluation, Outcome, TableSummary};
 pub use settings::{TrainError, TrainSettings, TtSettings};
 
 /// How far training is.

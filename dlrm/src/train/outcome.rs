@@ -35,7 +35,8 @@ pub struct TableSummary {
     pub dense_bytes: u128,
     /// Standard deviation of the entries of a new TT table.
     pub std_init: Option<f64>,
-    /// How far a step of SGD moves a row of a new TT table, relative to a dense one.
+    /// How far a step of SGD moves a row of a new TT table, relative to a dense one: `K`, learning rate multiplier
+    /// included.
     pub step: Option<f64>,
 }
 
@@ -100,7 +101,7 @@ impl Outcome {
                 bytes: table.bytes.parameters(),
                 dense_bytes: table.bytes.uncompressed,
                 std_init: table.init.map(|init| init.std_table),
-                step: table.init.map(|init| init.step),
+                step: table.init.map(|init| init.step * settings.tt.lr_multiplier),
             })
             .collect();
         let dense_bytes = tables.iter().map(|table| table.dense_bytes).sum();

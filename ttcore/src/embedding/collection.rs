@@ -396,7 +396,7 @@ impl<B: Backend> Held<B> {
         let mut params = backend.alloc(queue, parameters)?;
         backend.upload(queue, &values, B::view_mut(&mut params))?;
         let state = backend.alloc(queue, config.rule.state_per_parameter() * parameters)?;
-        Ok(Self { params, state, cache: config.cache(), config })
+        Ok(Self { params, state, cache: config.cache()?, config })
     }
 
     fn statistics(&mut self) -> TableStatistics {

@@ -122,8 +122,8 @@ impl TableConfig {
         self.init
     }
 
-    pub(super) fn cache(&self) -> Option<FrequencyCache> {
+    pub(super) fn cache(&self) -> Result<Option<FrequencyCache>, Error> {
         let cached = self.table.cores().is_some() && self.table.dense_rows() > 0;
-        cached.then(|| FrequencyCache::new(self.table.dense_rows() as usize, self.max_counted))
+        cached.then(|| FrequencyCache::new(self.table.dense_rows() as usize, self.max_counted)).transpose()
     }
 }
