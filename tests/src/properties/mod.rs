@@ -1,0 +1,11 @@
+//! What holds for every table and every batch, one file a subject.
+
+pub mod adjoint;
+pub mod bags;
+pub mod contract;
+pub mod forward;
+pub mod lengths;
+pub mod linearity;
+pub mod memory;
+pub mod runs;
+pub mod sinks;

@@ -1,0 +1,220 @@
+//! Where gradients go: accumulated, applied by a rule in the same pass, or nowhere.
+
+use proptest::prelude::*;
+use ttcore::{Backend, Real, Rule, Table, TtShape, Update};
+
+use crate::batch::Batch;
+use crate::case::{self, Case};
+use crate::device::Device;
+use crate::harness::{Harness, HostSink};
+use crate::oracle;
+use crate::runner::check;
+use crate::tolerance::{Expected, assert_close, assert_same};
+
+/// Added to the roots of Adagrad and Adam: so large that a rounding of the gradient stays small in the step, see
+/// [`amplification`].
+const EPS: f64 = 0.125;
+
+const RULES: [Rule; 3] = [Rule::Sgd, Rule::Adagrad { eps: EPS }, Rule::Adam { beta1: 0.75, beta2: 0.875, eps: EPS }];
+
+/// How many times a small change of the gradient is found in the step, divided by the learning rate, at most.
+///
+/// SGD: 1. Adagrad: the derivative of `g / (sqrt(h + g^2) + eps)` is largest at `h = g = 0`, where it is `1 / eps`.
+/// Adam: the corrected mean `m^` and root `sqrt(v^)` change by no more than the gradient, so `m^ / (sqrt(v^) + eps)`
+/// changes by `1 / eps` for the first and `|m^| / sqrt(v^) / eps` for the second. With the decays above and state that
+/// begins between 1/4 and 1, that ratio is largest in the first step, where `m^ <= 3 + |g|` and `v^ >= 7/4 + g^2`: below
+/// 4.
+fn amplification(rule: Rule) -> f64 {
+    match rule {
+        Rule::Sgd => 1.0,
+        Rule::Adagrad { eps } => 1.0 / eps,
+        Rule::Adam { eps, .. } => 5.0 / eps,
+        _ => unreachable!("a rule the suite does not know: add it here and to RULES"),
+    }
+}
+
+/// Accumulating adds to what the gradients held, and touches nothing else.
+pub fn accumulate_adds<B: Backend>(device: &Device<B>) {
+    check(case::cases(), |case| {
+        let (params, grad_out) = (case.params(), case.grad_out());
+        let mut harness = Harness::of(device, &case);
+        harness.forward(&params, case.bags());
+        let held: Vec<Vec<f64>> = params.iter().map(|params| case.values(30, params.len())).collect();
+        let sink = |(params, held): (&Vec<f64>, &Vec<f64>)| HostSink::Accumulate {
+            params: params.clone(),
+            grads: held.clone(),
+        };
+        let mut sinks: Vec<HostSink> = params.iter().zip(&held).map(sink).collect();
+        harness.backward(&mut sinks, &grad_out);
+        let gradients = oracle::backward(&case, &params, &grad_out).params;
+        for ((sink, held), mut want) in sinks.iter().zip(&held).zip(gradients) {
+            let HostSink::Accumulate { grads, .. } = sink else { unreachable!() };
+            for ((value, scale), held) in want.value.iter_mut().zip(&mut want.scale).zip(held) {
+                *value += held;
+                // A slice of no lookup keeps its bits.
+                *scale += if *scale == 0.0 { 0.0 } else { held.abs() };
+            }
+            assert_close::<B::Float>("accumulated gradients", grads, &want, case.terms());
+        }
+    });
+}
+
+/// A rule applied in backward does what accumulating and then [`Update::apply`] does: over several steps, cores and
+/// dense rows with learning rates of their own, untouched parameters included.
+pub fn fused_is_accumulate_then_apply<B: Backend>(device: &Device<B>) {
+    let multipliers = prop_oneof![Just(1.0), Just(0.25), Just(3.0)];
+    check((case::cases(), prop::sample::select(RULES.to_vec()), multipliers), |(case, rule, multiplier)| {
+        let mut harness = Harness::of(device, &case);
+        let mut params = case.params();
+        let planes = rule.state_per_parameter();
+        // State as of earlier steps, also of what this batch does not touch: Adam moves that too.
+        let state = |params: &Vec<f64>| oracle::absolute(&case.values(40, planes * params.len()));
+        let mut state: Vec<Vec<f64>> = params.iter().map(state).collect();
+        for step in 1..=3 {
+            let update = Update { rule, lr: 0.125, core_lr_multiplier: multiplier, step };
+            let grad_out = case.values(40 + step, case.outputs());
+            harness.forward(&params, case.bags());
+            let grads = harness.grads(&params, &grad_out);
+            let scales = oracle::backward(&case, &params, &grad_out).params;
+            let tables = case.layout.tables().iter().enumerate();
+            let wanted: Vec<_> = tables
+                .map(|(t, table)| {
+                    applied::<B::Float>(table, &update, &params[t], &state[t], &grads[t], &scales[t].scale)
+                })
+                .collect();
+            // The next step starts from the fused result of this one, so that roundings do not add up.
+            harness.update(&mut params, &mut state, update, &grad_out);
+            for (t, (want_params, want_state)) in wanted.iter().enumerate() {
+                assert_close::<B::Float>("parameters", &params[t], want_params, case.terms());
+                assert_close::<B::Float>("state", &state[t], want_state, case.terms());
+            }
+        }
+    });
+}
+
+/// Parameters and state after [`Update::apply`] on the host, and how accurately backward's own can be compared with
+/// them, for gradients whose products have the absolute sums `sums`.
+fn applied<F: Real>(
+    table: &Table,
+    update: &Update,
+    params: &[f64],
+    state: &[f64],
+    grads: &[f64],
+    sums: &[f64],
+) -> (Expected, Expected) {
+    let [mut new, mut new_state, grads] =
+        [params, state, grads].map(|from| from.iter().map(|&x| F::of(x)).collect::<Vec<F>>());
+    let cores = table.core_parameters();
+    let (first, second) = new_state.split_at_mut(params.len().min(state.len()));
+    for (range, lr) in [(0..cores, update.core_lr()), (cores..params.len(), update.lr)] {
+        let planes = [&mut *first, &mut *second].map(|plane| plane.get_mut(range.clone()).unwrap_or_default());
+        update.apply(lr, &mut new[range.clone()], &grads[range], planes);
+    }
+    let host = |values: &[F]| values.iter().map(|x| x.as_f64()).collect::<Vec<f64>>();
+
+    // A rule that keeps what no lookup touched must keep its bits: scale zero.
+    let moves = |sum: f64| sum > 0.0 || !update.rule.keeps_untouched();
+    let lr = |i: usize| if i < cores { update.core_lr() } else { update.lr };
+    let scale = |i: usize| {
+        let step = lr(i) * amplification(update.rule) * sums[i];
+        if moves(sums[i]) { params[i].abs() + new[i].as_f64().abs() + step } else { 0.0 }
+    };
+    let state_scale = |i: usize| {
+        let sum = sums[i % params.len()];
+        // The mean of Adam is linear in the gradient, all other state is quadratic: a change of g by e is one of 2 g e.
+        let linear = matches!(update.rule, Rule::Adam { .. }) && i < params.len();
+        let change = if linear { sum } else { 2.0 * sum * sum };
+        if moves(sum) { state[i].abs() + new_state[i].as_f64().abs() + change } else { 0.0 }
+    };
+    let params_scale = (0..params.len()).map(scale).collect();
+    let state_scale = (0..state.len()).map(state_scale).collect();
+    (Expected { value: host(&new), scale: params_scale }, Expected { value: host(&new_state), scale: state_scale })
+}
+
+/// Each table of a call has a sink of its own, a frozen table keeps its parameters, and the gradients of the weights
+/// come out whatever the sinks are.
+pub fn every_table_has_its_own_sink<B: Backend>(device: &Device<B>) {
+    check((case::cases(), 0..3usize), |(case, first)| {
+        let (params, grad_out) = (case.params(), case.grad_out());
+        let want = oracle::backward(&case, &params, &grad_out);
+        let lr = 0.125;
+        let sink = |(t, params): (usize, &Vec<f64>)| match (first + t) % 3 {
+            0 => HostSink::Frozen { params: params.clone() },
+            1 => HostSink::Accumulate { params: params.clone(), grads: vec![0.0; params.len()] },
+            _ => HostSink::Update { params: params.clone(), state: Vec::new(), update: Update::sgd(lr) },
+        };
+        let mut sinks: Vec<HostSink> = params.iter().enumerate().map(sink).collect();
+        let mut harness = Harness::of(device, &case);
+        harness.forward(&params, case.bags());
+        let mut weights = vec![oracle::UNWRITTEN; want.weights.value.len()];
+        harness.try_backward(&mut sinks, &grad_out, Some(&mut weights)).expect("backward");
+        assert_close::<B::Float>("gradient of the weights", &weights, &want.weights, case.terms());
+        for ((sink, old), want) in sinks.iter().zip(&params).zip(&want.params) {
+            match sink {
+                HostSink::Frozen { params } => assert_same("frozen parameters", params, old),
+                HostSink::Accumulate { grads, .. } => {
+                    assert_close::<B::Float>("gradients", grads, want, case.terms());
+                }
+                HostSink::Update { params, .. } => {
+                    let moved = old.iter().zip(&want.value).map(|(w, g)| w - lr * g).collect();
+                    let scale = |(w, sum): (&f64, &f64)| if *sum > 0.0 { w.abs() + lr * sum } else { 0.0 };
+                    let scale = old.iter().zip(&want.scale).map(scale).collect();
+                    assert_close::<B::Float>("updated", params, &Expected { value: moved, scale }, case.terms());
+                }
+            }
+        }
+    });
+}
+
+/// Every slice that a batch touches receives its gradient, however many of them there are for their size.
+///
+/// A core of more slices than a slice has numbers, `m_k > R_{k-1} n_k R_k`, is where the published kernels stop short.
+/// With positive numbers no gradient can cancel: all must be above zero, and every number must move.
+pub fn every_touched_slice_gets_its_gradient<B: Backend>(device: &Device<B>) {
+    let many = (100..=200usize, 1..=2usize, 1..=2usize).prop_flat_map(|(m, n, rank)| {
+        // The long core is the first, the middle one or the last of three, or one of two.
+        let factors = prop::sample::select(vec![vec![m, 3], vec![2, m], vec![m, 1, 2], vec![2, m, 1], vec![1, 2, m]]);
+        factors.prop_map(move |factors| {
+            let rows: usize = factors.iter().product();
+            TtShape::with_rank(rows as u64, &factors, &vec![n; factors.len()], rank).expect("a valid shape")
+        })
+    });
+    check((many, any::<u64>()), |(shape, seed)| {
+        let longest = shape.row_factors().iter().copied().max().unwrap_or(1);
+        let row = |j: usize| {
+            let digits: Vec<usize> = shape.row_factors().iter().map(|m| j % m).collect();
+            shape.row(&digits).expect("no padding") as i64
+        };
+        // All rows in bags of 8: every digit of every core appears.
+        let rows: Vec<i64> = (0..longest).map(row).collect();
+        let case =
+            Case::single(Table::tt(shape), Batch::sum(&rows.chunks(8).map(<[_]>::to_vec).collect::<Vec<_>>()), seed);
+        let mut params: Vec<Vec<f64>> = case.params().iter().map(|params| oracle::absolute(params)).collect();
+        let grad_out = oracle::absolute(&case.grad_out());
+        let mut harness = Harness::of(device, &case);
+        harness.forward(&params, case.bags());
+        let grads = harness.grads(&params, &grad_out);
+        let want = oracle::backward(&case, &params, &grad_out).params.remove(0);
+        assert!(want.value.iter().all(|&g| g > 0.0), "the batch touches every slice");
+        assert_close::<B::Float>("gradients", &grads[0], &want, case.terms());
+        let before = params[0].clone();
+        harness.update(&mut params, &mut [Vec::new()], Update::sgd(1.0), &grad_out);
+        let stayed = before.iter().zip(&params[0]).position(|(before, after)| before <= after);
+        assert_eq!(stayed, None, "SGD moves every number down");
+    });
+}
+
+/// A gradient of zeros moves nothing while the state is fresh, even where a rule divides by its root alone.
+pub fn a_zero_gradient_moves_nothing<B: Backend>(device: &Device<B>) {
+    let rules = [RULES.to_vec(), vec![Rule::Adagrad { eps: 0.0 }]].concat();
+    check((case::cases(), prop::sample::select(rules)), |(case, rule)| {
+        let (mut harness, mut params) = (Harness::of(device, &case), case.params());
+        harness.forward(&params, case.bags());
+        let planes = rule.state_per_parameter();
+        let mut state: Vec<Vec<f64>> = params.iter().map(|params| vec![0.0; planes * params.len()]).collect();
+        let update = Update { rule, ..Update::sgd(0.125) };
+        harness.update(&mut params, &mut state, update, &vec![0.0; case.outputs()]);
+        assert_same("parameters", &params.concat(), &case.params().concat());
+        assert!(state.concat().iter().all(|&number| number == 0.0), "state");
+    });
+}
