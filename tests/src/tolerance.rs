@@ -2,8 +2,8 @@
 //!
 //! One bound serves every property. A value that is a sum of products comes out wrong by at most about
 //! `terms x epsilon x scale`, in whatever order it is computed: `terms` counts the roundings on the way of one product
-//! to the result, and `scale` is the sum of the absolute values of the products. Where a scale is zero there is nothing to
-//! round, and the bound asks for the value itself.
+//! to the result, and `scale` is the sum of the absolute values of the products. Where a scale is zero there is nothing
+//! to round, and the bound asks for the value itself.
 
 use ttcore::Real;
 

@@ -163,7 +163,8 @@ pub trait Backend: Sized + 'static {
     // Operations.
 
     /// Fills a group with a batch: one [`Bags`] for each table, in order, of equally many bags, validated for
-    /// [`Table::addresses`](crate::Table::addresses) rows. The bags are not needed afterwards.
+    /// [`Table::addresses`](crate::Table::addresses) rows. The bags are not needed afterwards. After an error the group
+    /// holds no batch.
     fn group<'a>(
         &self,
         queue: &mut Self::Queue,

@@ -24,7 +24,8 @@ impl Layout {
     ///
     /// # Errors
     ///
-    /// [`Error::NoTables`]; [`Error::TooLarge`] if the output would not fit in the address space.
+    /// [`Error::NoTables`]; [`Error::TooLarge`] for 2^32 bags or lookups, or if the output would not fit in the address
+    /// space.
     pub fn new(tables: Vec<Table>, bags: usize, lookups: usize) -> Result<Self, Error> {
         let mut stride = 0usize;
         let mut columns = Vec::with_capacity(tables.len());
@@ -62,10 +63,11 @@ impl Layout {
         if let Some(pair) = taken.windows(2).find(|pair| pair[1].0 < pair[0].1) {
             return Err(Error::Columns { table: pair[1].2, column: pair[1].0, stride });
         }
-        let largest = isize::MAX as usize / 16;
-        let dim = tables.iter().map(Table::dim).max().unwrap_or(1).max(1);
+        // Positions of lookups fit 32 bits everywhere, and no length in bytes can wrap.
+        let dim = tables.iter().map(Table::dim).max().unwrap_or(1);
         for (what, rows, width) in [("output", bags, stride), ("rows of a batch", lookups, dim)] {
-            if rows.checked_mul(width).is_none_or(|len| len > largest) {
+            let len = rows.checked_mul(width).filter(|&len| len <= isize::MAX as usize / 64);
+            if u32::try_from(rows).is_err() || len.is_none() {
                 return Err(Error::TooLarge { what });
             }
         }

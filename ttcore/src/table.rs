@@ -26,9 +26,9 @@ impl Table {
         Self { dim: shape.dim(), cores: Some(shape), dense_rows: 0 }
     }
 
-    /// An uncompressed table of `rows x dim`. `None` if it would not fit in the address space.
+    /// An uncompressed table of `rows x dim`. `None` without columns, or if it would not fit in the address space.
     pub fn dense(rows: u64, dim: usize) -> Option<Self> {
-        Self { cores: None, dense_rows: rows, dim }.checked()
+        Self { cores: None, dense_rows: rows, dim }.checked().filter(|_| dim > 0)
     }
 
     /// A compressed table with room for `slots` uncompressed rows. `None` if it would not fit in the address space.

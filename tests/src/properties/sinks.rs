@@ -22,8 +22,8 @@ const RULES: [Rule; 3] = [Rule::Sgd, Rule::Adagrad { eps: EPS }, Rule::Adam { be
 /// SGD: 1. Adagrad: the derivative of `g / (sqrt(h + g^2) + eps)` is largest at `h = g = 0`, where it is `1 / eps`.
 /// Adam: the corrected mean `m^` and root `sqrt(v^)` change by no more than the gradient, so `m^ / (sqrt(v^) + eps)`
 /// changes by `1 / eps` for the first and `|m^| / sqrt(v^) / eps` for the second. With the decays above and state that
-/// begins between 1/4 and 1, that ratio is largest in the first step, where `m^ <= 3 + |g|` and `v^ >= 7/4 + g^2`: below
-/// 4.
+/// begins between 1/4 and 1, that ratio is largest in the first step, where `m^ <= 3 + |g|` and `v^ >= 7/4 + g^2`:
+/// below 4.
 fn amplification(rule: Rule) -> f64 {
     match rule {
         Rule::Sgd => 1.0,
