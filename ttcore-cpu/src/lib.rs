@@ -1,1 +1,281 @@
-//! The CPU backend.
+//! The CPU backend of [`ttcore`]: all of a model's tables at once on all cores, with the same bits for any number of
+//! threads.
+//!
+//! Lookups of a batch are merged to unique rows; rows share the products of their prefixes (for three cores, of the pairs
+//! `(i_1, i_2)`), which are computed once, kept for backward, and stacked: all prefixes that end in the same slice of a
+//! core are one matrix product. Gradients are summed for each row, then for each prefix, then for each slice; every slice,
+//! row and bag belongs to one task, so there are no atomics, and how many threads there are changes nothing in a sum.
+//!
+//! ```text
+//! bags.rs of ttcore -> group/   unique rows, prefix tree, tasks split by counted work
+//!                   -> ops/     forward, backward, sinks: regions of tasks
+//!                   -> simd/    the kernels tasks call, one file an instruction set
+//! ```
+//!
+//! ```
+//! use ttcore::{Bags, Mode, Offsets, Pooling, TableConfig, TtEmbeddingBag, TtShape};
+//! use ttcore_cpu::{Cpu, Threads};
+//!
+//! let (backend, mut threads) = (Cpu::<f32>::new()?, Threads::new(2)?);
+//! let config = TableConfig::tt(TtShape::paper(10_000_000, 16, 3, 32)?);
+//! let mut table = TtEmbeddingBag::new(backend, &mut threads, config, 2, 3, 42)?;
+//! let mut batch = table.batch(&mut threads)?;
+//! let bags = Bags::new(10_000_000, &[7i64, 9_999_999, 7], Offsets::Starts(&[0, 2]), Pooling::Sum, None)?;
+//! let mut out = [0.0; 2 * 16];
+//! table.group(&mut threads, &mut batch, bags, Mode::Train)?;
+//! table.forward(&mut threads, &mut batch, &mut out)?;
+//! table.step(&mut threads, &batch, &out.clone(), 0.1, None)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The environment variable `TTCORE_ISA` (`portable`, `avx2` or `avx512`) restricts the instruction set.
+
+mod group;
+mod memory;
+mod ops;
+mod plan;
+mod shared;
+mod simd;
+mod threads;
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use ttcore::backend::{Call, Expand, Sink, Version, Workspace};
+use ttcore::check::{self, Stamp};
+use ttcore::{Backend, Bags, Error, Layout};
+
+pub use group::Group;
+pub use memory::{Saved, Scratch};
+pub use plan::Plan;
+pub use simd::{Element, Isa, IsaError};
+pub use threads::{Threads, ThreadsError};
+
+use memory::recycle;
+use ops::{Backward, Forward};
+use shared::Shared;
+
+/// The CPU, for numbers of type `f32` or `f64`.
+#[derive(Clone, Copy, Debug)]
+pub struct Cpu<F> {
+    isa: Isa,
+    numbers: PhantomData<F>,
+}
+
+impl<F: Element> Cpu<F> {
+    /// The backend with the best instruction set of this machine, or the one that the environment variable `TTCORE_ISA`
+    /// names.
+    ///
+    /// # Errors
+    ///
+    /// If that is not one, or this machine does not have it.
+    pub fn new() -> Result<Self, IsaError> {
+        Isa::from_env().map(Self::with_isa)
+    }
+
+    /// The backend with an instruction set, or the best below it that this machine has.
+    pub fn with_isa(isa: Isa) -> Self {
+        let isa = Isa::ALL.into_iter().filter(|&have| have <= isa && have.available()).max().unwrap_or(Isa::Portable);
+        Self { isa, numbers: PhantomData }
+    }
+
+    /// The instruction set.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+}
+
+impl<F: Element> Backend for Cpu<F> {
+    type Float = F;
+    type Error = Error;
+    type View<'a> = &'a [F];
+    type ViewMut<'a> = &'a mut [F];
+    type Buffer = Vec<F>;
+    type Queue = Threads;
+    type Plan = Plan;
+    type Group = Group<F>;
+    type Saved = Saved<F>;
+    type Scratch = Scratch<F>;
+
+    fn alloc(&self, _threads: &mut Threads, len: usize) -> Result<Vec<F>, Error> {
+        Ok(vec![F::zero(); len])
+    }
+
+    fn view(buffer: &Vec<F>) -> &[F] {
+        buffer
+    }
+
+    fn view_mut(buffer: &mut Vec<F>) -> &mut [F] {
+        buffer
+    }
+
+    fn len(view: &[F]) -> usize {
+        view.len()
+    }
+
+    fn slice<'a>(view: Self::View<'a>, range: Range<usize>) -> Self::View<'a> {
+        &view[range]
+    }
+
+    fn slice_mut<'a>(view: Self::ViewMut<'a>, range: Range<usize>) -> Self::ViewMut<'a> {
+        &mut view[range]
+    }
+
+    fn upload(&self, _threads: &mut Threads, from: &[F], to: &mut [F]) -> Result<(), Error> {
+        check::length("upload", None, from.len(), to.len())?;
+        to.copy_from_slice(from);
+        Ok(())
+    }
+
+    fn download(&self, _threads: &mut Threads, from: &[F], to: &mut [F]) -> Result<(), Error> {
+        check::length("download", None, from.len(), to.len())?;
+        to.copy_from_slice(from);
+        Ok(())
+    }
+
+    fn zero(&self, _threads: &mut Threads, view: &mut [F]) -> Result<(), Error> {
+        view.fill(F::zero());
+        Ok(())
+    }
+
+    fn synchronize(&self, _threads: &mut Threads) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn plan(&self, threads: &mut Threads, layout: Layout) -> Result<Plan, Error> {
+        Plan::new(layout, threads.count())
+    }
+
+    fn layout(plan: &Plan) -> &Layout {
+        &plan.layout
+    }
+
+    fn workspace(plan: &Plan) -> Workspace {
+        Workspace { group: Group::<F>::bytes(plan), saved: Saved::<F>::bytes(plan), scratch: Scratch::<F>::bytes(plan) }
+    }
+
+    fn new_group(&self, _threads: &mut Threads, plan: &Plan) -> Result<Group<F>, Error> {
+        Ok(Group::new(plan))
+    }
+
+    fn new_saved(&self, _threads: &mut Threads, plan: &Plan) -> Result<Saved<F>, Error> {
+        Ok(Saved::new(plan))
+    }
+
+    fn new_scratch(&self, _threads: &mut Threads, plan: &Plan) -> Result<Scratch<F>, Error> {
+        Ok(Scratch::new(plan))
+    }
+
+    fn group<'a>(
+        &self,
+        threads: &mut Threads,
+        plan: &Plan,
+        bags: impl IntoIterator<Item = Bags<'a, F>>,
+        group: &mut Group<F>,
+    ) -> Result<(), Error> {
+        group.fill(threads, plan, bags)
+    }
+
+    fn forward<'a>(
+        &self,
+        call: Call<'_, Self>,
+        version: Version,
+        params: impl IntoIterator<Item = &'a [F]>,
+        out: &mut [F],
+        saved: Option<&mut Saved<F>>,
+    ) -> Result<(), Error> {
+        let Call { plan, group, queue, scratch } = call;
+        let layout = &plan.layout;
+        let mut views: Vec<Shared<'_, F>> = recycle(std::mem::take(&mut scratch.params));
+        let collected = collect_params(layout, params, &mut views);
+        let checked =
+            collected.and_then(|()| check::length("output", None, out.len(), group.bags * layout.stride()));
+        if checked.is_ok() {
+            let (stamp, values) = match saved {
+                Some(Saved { stamp, tables }) => (Some(stamp), &*tables),
+                None => (None, &scratch.values),
+            };
+            let (locals, out) = (&scratch.locals, Shared::new(out));
+            F::dispatch(self.isa, Forward { threads: queue, plan, group, params: &views, values, locals, out });
+            if let Some(stamp) = stamp {
+                *stamp = Stamp::new(group.fingerprint, version);
+            }
+        }
+        scratch.params = recycle(views);
+        checked
+    }
+
+    fn backward<'a>(
+        &self,
+        call: Call<'_, Self>,
+        version: Version,
+        saved: &Saved<F>,
+        sinks: impl IntoIterator<Item = Sink<'a, Self>>,
+        grad_out: &[F],
+        grad_weights: Option<&mut [F]>,
+    ) -> Result<(), Error> {
+        let Call { plan, group, queue, scratch } = call;
+        let layout = &plan.layout;
+        saved.stamp.check(group.fingerprint, version)?;
+        check::length("gradient of the output", None, grad_out.len(), group.bags * layout.stride())?;
+        if let Some(grad_weights) = &grad_weights {
+            let lookups = group.tables.iter().map(|table| table.lookups()).sum();
+            check::length("gradient of the weights", None, grad_weights.len(), lookups)?;
+        }
+        let mut raw = recycle(std::mem::take(&mut scratch.sinks));
+        let collected = ops::collect(layout, sinks, &mut raw);
+        if collected.is_ok() {
+            let work = Backward {
+                threads: queue,
+                plan,
+                group,
+                sinks: &raw,
+                values: &saved.tables,
+                gradients: &scratch.gradients,
+                locals: &scratch.locals,
+                grad_out,
+                grad_weights: grad_weights.map(Shared::new),
+            };
+            F::dispatch(self.isa, work);
+        }
+        scratch.sinks = recycle(raw);
+        collected
+    }
+
+    fn expand_rows<'a>(
+        &self,
+        threads: &mut Threads,
+        plan: &Plan,
+        _scratch: &mut Scratch<F>,
+        wanted: impl IntoIterator<Item = Expand<'a, Self>>,
+    ) -> Result<(), Error> {
+        let wanted: Vec<_> = wanted.into_iter().collect();
+        for Expand { table, params, rows, out } in &wanted {
+            check::rows(&plan.layout, *table, rows)?;
+            let shape = &plan.layout.tables()[*table];
+            check::length("parameters", Some(*table), params.len(), shape.parameters())?;
+            check::length("expanded rows", Some(*table), out.len(), rows.len() * shape.dim())?;
+        }
+        for Expand { table, params, rows, out } in wanted {
+            ops::expand(threads, &plan.layout.tables()[table], params, rows, out);
+        }
+        Ok(())
+    }
+}
+
+/// The parameters of a call, checked, into memory kept for them.
+fn collect_params<'a, F: Element>(
+    layout: &Layout,
+    params: impl IntoIterator<Item = &'a [F]>,
+    views: &mut Vec<Shared<'a, F>>,
+) -> Result<(), Error> {
+    for params in params {
+        let number = views.len();
+        let Some(table) = layout.tables().get(number) else {
+            return check::table_count(layout, "parameter views", number + 1);
+        };
+        check::length("parameters", Some(number), params.len(), table.parameters())?;
+        views.push(Shared::read_only(params));
+    }
+    check::table_count(layout, "parameter views", views.len())
+}

@@ -1,0 +1,200 @@
+//! One batch: unique rows, the prefix tree above them, and the tasks of every region.
+
+mod sort;
+mod tasks;
+mod tree;
+
+use rayon::prelude::*;
+use ttcore::{Bags, Error, Real, Table, check};
+
+use crate::plan::Plan;
+use crate::threads::Threads;
+use sort::Sorter;
+
+pub(crate) use tasks::{Part, Task, Tasks};
+pub(crate) use tree::Nodes;
+
+/// One batch of all tables.
+#[derive(Debug)]
+pub struct Group<F> {
+    pub(crate) bags: usize,
+    pub(crate) fingerprint: u64,
+    pub(crate) tables: Vec<TableGroup<F>>,
+    pub(crate) tasks: Tasks,
+}
+
+/// One batch of one table. Rows are numbered in the order of their keys: those of the cores, then dense ones.
+#[derive(Debug)]
+pub(crate) struct TableGroup<F> {
+    /// First lookup of each bag, and the number of lookups.
+    pub(crate) bag_starts: Vec<u32>,
+    /// What the sum of each bag is multiplied by.
+    pub(crate) scales: Vec<F>,
+    /// Bag of each lookup.
+    pub(crate) bag_of: Vec<u32>,
+    /// What each lookup is multiplied by: its weight and the scale of its bag.
+    pub(crate) factors: Vec<F>,
+    /// Unique row of each lookup.
+    pub(crate) row_of: Vec<u32>,
+    /// Lookups in the order of rows, and where those of each row begin.
+    pub(crate) by_row: Vec<u32>,
+    pub(crate) row_starts: Vec<u32>,
+    /// How many of the rows are held by the cores.
+    pub(crate) core_rows: usize,
+    /// Dense rows of the unique rows behind those of the cores, ascending.
+    pub(crate) dense: Vec<u64>,
+    pub(crate) nodes: Nodes,
+    keys: Vec<u64>,
+    sorter: Sorter,
+}
+
+impl<F: Real> Group<F> {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let table = |(table, tree): (&Table, &Option<crate::plan::Tree>)| TableGroup::new(plan, table, tree.as_ref());
+        let tables = plan.layout.tables().iter().zip(&plan.trees).map(table).collect();
+        Self { bags: 0, fingerprint: 0, tables, tasks: Tasks::new(plan) }
+    }
+
+    pub(crate) fn bytes(plan: &Plan) -> usize {
+        let (bags, lookups) = (plan.layout.bags(), plan.layout.lookups());
+        let lists = bags * (4 + F::BYTES) + lookups * (4 * 4 + F::BYTES + 2 * 8) + Sorter::bytes(lookups);
+        let nodes: usize = plan.trees.iter().flatten().map(Nodes::bytes).sum();
+        plan.trees.len() * lists + nodes + Tasks::bytes(plan)
+    }
+
+    pub(crate) fn fill<'a>(
+        &mut self,
+        threads: &Threads,
+        plan: &Plan,
+        bags: impl IntoIterator<Item = Bags<'a, F>>,
+    ) -> Result<(), Error> {
+        (self.bags, self.fingerprint) = (0, 0);
+        let filled = self.load(plan, bags);
+        if let Err(error) = filled {
+            (self.bags, self.fingerprint) = (0, 0);
+            self.tables.iter_mut().for_each(TableGroup::clear);
+            self.tasks.clear();
+            return Err(error);
+        }
+        let tables = &mut self.tables;
+        threads.enter(|| match threads.count() {
+            1 => tables.iter_mut().zip(&plan.trees).for_each(|(table, tree)| table.sort(tree.as_ref())),
+            _ => tables.par_iter_mut().zip(&plan.trees).for_each(|(table, tree)| table.sort(tree.as_ref())),
+        });
+        self.tasks.fill(plan, self.bags, &self.tables);
+        Ok(())
+    }
+
+    /// Checks and copies the bags: they are not needed afterwards.
+    fn load<'a>(&mut self, plan: &Plan, bags: impl IntoIterator<Item = Bags<'a, F>>) -> Result<(), Error> {
+        let mut tables = 0;
+        for (table, bags) in bags.into_iter().enumerate() {
+            check::bags(&plan.layout, table, &bags, (table > 0).then_some(self.bags))?;
+            self.bags = bags.bags();
+            self.fingerprint = self.fingerprint.rotate_left(1) ^ bags.fingerprint();
+            self.tables[table].load(&plan.layout.tables()[table], plan.trees[table].as_ref(), &bags);
+            tables += 1;
+        }
+        check::table_count(&plan.layout, "batches", tables)
+    }
+}
+
+impl<F: Real> TableGroup<F> {
+    fn new(plan: &Plan, table: &Table, tree: Option<&crate::plan::Tree>) -> Self {
+        let (bags, lookups) = (plan.layout.bags(), plan.layout.lookups());
+        let dense = if table.dense_rows() > 0 { lookups } else { 0 };
+        Self {
+            bag_starts: Vec::with_capacity(bags + 1),
+            scales: Vec::with_capacity(bags),
+            bag_of: Vec::with_capacity(lookups),
+            factors: Vec::with_capacity(lookups),
+            row_of: Vec::with_capacity(lookups),
+            by_row: Vec::with_capacity(lookups),
+            row_starts: Vec::with_capacity(lookups + 1),
+            core_rows: 0,
+            dense: Vec::with_capacity(dense),
+            nodes: tree.map(Nodes::new).unwrap_or_default(),
+            keys: Vec::with_capacity(lookups),
+            sorter: Sorter::with_capacity(lookups),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.bag_starts.clear();
+        self.scales.clear();
+        self.bag_of.clear();
+        self.factors.clear();
+        self.row_of.clear();
+        self.by_row.clear();
+        self.row_starts.clear();
+        self.core_rows = 0;
+        self.dense.clear();
+        self.nodes.clear();
+        self.keys.clear();
+    }
+
+    /// Copies bags and weights, and turns rows into keys.
+    fn load(&mut self, table: &Table, tree: Option<&crate::plan::Tree>, bags: &Bags<'_, F>) {
+        self.clear();
+        for bag in 0..bags.bags() {
+            let (range, scale) = (bags.bag(bag), bags.scale(bag));
+            self.bag_starts.push(range.start as u32);
+            self.scales.push(scale);
+            self.bag_of.extend(range.clone().map(|_| bag as u32));
+            match bags.weights() {
+                Some(weights) => self.factors.extend(weights[range].iter().map(|&weight| scale * weight)),
+                None => self.factors.extend(range.map(|_| scale)),
+            }
+        }
+        self.bag_starts.push(bags.lookups() as u32);
+        let core_rows = table.core_rows();
+        match tree {
+            Some(tree) => bags.for_each_row(|row| {
+                self.keys.push(if row < core_rows { tree.key(row) } else { tree.keys + (row - core_rows) });
+            }),
+            None => bags.for_each_row(|row| self.keys.push(row)),
+        }
+    }
+
+    /// Merges duplicates and builds the tree.
+    fn sort(&mut self, tree: Option<&crate::plan::Tree>) {
+        let core_keys = tree.map_or(0, |tree| tree.keys);
+        let Self { row_of, by_row, row_starts, core_rows, dense, nodes, keys, sorter, .. } = self;
+        row_of.resize(keys.len(), 0);
+        let largest = keys.iter().copied().max().unwrap_or(0);
+        let mut previous = None;
+        sorter.sort(keys.iter().copied(), largest, |key, lookup| {
+            if previous != Some(key) {
+                previous = Some(key);
+                row_starts.push(by_row.len() as u32);
+                if key < core_keys {
+                    *core_rows += 1;
+                    nodes.push_row(key);
+                } else {
+                    dense.push(key - core_keys);
+                }
+            }
+            row_of[lookup as usize] = row_starts.len() as u32 - 1;
+            by_row.push(lookup);
+        });
+        row_starts.push(by_row.len() as u32);
+        if let Some(tree) = tree {
+            nodes.build(tree, sorter);
+        }
+    }
+
+    /// The lookups of a unique row.
+    pub(crate) fn lookups_of(&self, row: usize) -> &[u32] {
+        &self.by_row[self.row_starts[row] as usize..self.row_starts[row + 1] as usize]
+    }
+
+    /// The lookups of a bag.
+    pub(crate) fn bag(&self, bag: usize) -> std::ops::Range<usize> {
+        self.bag_starts[bag] as usize..self.bag_starts[bag + 1] as usize
+    }
+
+    /// How many lookups there are.
+    pub(crate) fn lookups(&self) -> usize {
+        self.by_row.len()
+    }
+}

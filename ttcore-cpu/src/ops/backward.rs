@@ -1,0 +1,296 @@
+//! Gradients of rows, of prefixes from the last level up, and of the slices they are made of.
+
+use std::ops::Range;
+use std::sync::Mutex;
+
+use ttcore::Real;
+
+use super::forward::{dense_range, lock};
+use super::nodes::{blocks, stack_parents};
+use super::sinks::RawSink;
+use crate::group::{Group, Part, Task};
+use crate::memory::{Gradients, Local, Values};
+use crate::plan::{Plan, Tree};
+use crate::shared::Shared;
+use crate::simd::{Kernels, Work};
+use crate::threads::Threads;
+
+/// Rows between asking for a dense row and updating it.
+const AHEAD: usize = 24;
+
+/// One backward.
+///
+/// A slice of a core is read in the region that computes its gradient, and written at the end of the task that has it:
+/// slices of the levels in the regions of their levels, from the last up; those of the first and the last core, which
+/// other regions read, in the last region.
+pub(crate) struct Backward<'c, F> {
+    pub(crate) threads: &'c Threads,
+    pub(crate) plan: &'c Plan,
+    pub(crate) group: &'c Group<F>,
+    pub(crate) sinks: &'c [RawSink<'c, F>],
+    pub(crate) values: &'c [Values<F>],
+    pub(crate) gradients: &'c [Gradients<F>],
+    pub(crate) locals: &'c [Mutex<Local<F>>],
+    pub(crate) grad_out: &'c [F],
+    pub(crate) grad_weights: Option<Shared<'c, F>>,
+}
+
+impl<F: Real> Work<F> for Backward<'_, F> {
+    type Output = ();
+
+    fn run<K: Kernels<F>>(self, kernels: K) {
+        let this = &self;
+        this.threads.enter(|| {
+            if let Some(grad_weights) = this.grad_weights {
+                // Before anything is updated: dense rows are read where they are.
+                let region = &this.group.tasks.weights;
+                this.threads.for_each(region.len(), |task| this.weights(kernels, &region[task], grad_weights));
+            }
+            for region in &this.group.tasks.backward {
+                this.threads.for_each(region.len(), |task| this.task(kernels, &region[task]));
+            }
+            if this.sinks.iter().any(|sink| sink.visits_all().is_some()) {
+                this.threads.for_each(this.sinks.len(), |table| this.untouched(kernels, table));
+            }
+        });
+    }
+}
+
+impl<F: Real> Backward<'_, F> {
+    fn task<K: Kernels<F>>(&self, kernels: K, task: &Task) {
+        if self.sinks[task.table].is_frozen() {
+            return;
+        }
+        match (task.part, &self.plan.trees[task.table]) {
+            (Part::Dense, _) => self.dense(kernels, task),
+            (Part::Deepest, Some(tree)) => self.level(kernels, task, tree, tree.levels()),
+            (Part::Middle(k), Some(tree)) => self.level(kernels, task, tree, k),
+            (Part::First, Some(tree)) => self.first(kernels, task, tree),
+            (Part::Last, Some(tree)) => self.last(kernels, task, tree),
+            _ => {}
+        }
+    }
+
+    /// `dL/da_j = s_b <w_{row(j)}, g_b>`.
+    fn weights<K: Kernels<F>>(&self, kernels: K, task: &Task, grad_weights: Shared<'_, F>) {
+        let (batch, table) = (&self.group.tables[task.table], &self.plan.layout.tables()[task.table]);
+        let before: usize = self.group.tables[..task.table].iter().map(|table| table.lookups()).sum();
+        let dim = table.dim();
+        for j in task.range.clone() {
+            let (bag, row) = (batch.bag_of[j] as usize, batch.row_of[j] as usize);
+            // SAFETY: rows of the cores are not written in backward, and parameters not in this region.
+            let row = unsafe {
+                match row.checked_sub(batch.core_rows) {
+                    None => self.values[task.table].rows.get(row * dim..(row + 1) * dim),
+                    Some(dense) => self.sinks[task.table].params.get(dense_range(table, batch.dense[dense])),
+                }
+            };
+            let gradient = batch.scales[bag] * kernels.dot(row, self.grad_bag(task.table, bag));
+            // SAFETY: the place of a lookup belongs to the task that has the lookup.
+            let place = unsafe { grad_weights.get_mut(before + j..before + j + 1) };
+            place[0] = gradient;
+        }
+    }
+
+    fn grad_bag(&self, table: usize, bag: usize) -> &[F] {
+        let layout = &self.plan.layout;
+        &self.grad_out[bag * layout.stride() + layout.columns()[table]..][..layout.tables()[table].dim()]
+    }
+
+    /// Gradient of a unique row: that of its bags, summed over its lookups in order.
+    fn row<K: Kernels<F>>(&self, kernels: K, table: usize, row: usize, out: &mut [F]) {
+        let batch = &self.group.tables[table];
+        for (number, &j) in batch.lookups_of(row).iter().enumerate() {
+            let (factor, grad) = (batch.factors[j as usize], self.grad_bag(table, batch.bag_of[j as usize] as usize));
+            match number {
+                0 => kernels.scale(factor, grad, out),
+                _ => kernels.axpy(factor, grad, out),
+            }
+        }
+    }
+
+    fn dense<K: Kernels<F>>(&self, kernels: K, task: &Task) {
+        let (batch, table) = (&self.group.tables[task.table], &self.plan.layout.tables()[task.table]);
+        let sink = &self.sinks[task.table];
+        let mut local = lock(&self.locals[self.threads.current() % self.locals.len()]);
+        for dense in task.range.clone() {
+            if let Some(&ahead) = batch.dense.get(dense + AHEAD) {
+                // SAFETY: a hint does not read, and rows of other tasks are only pointed at.
+                kernels.prefetch(unsafe { sink.params.get(dense_range(table, ahead)) });
+            }
+            let grad = &mut local.slice[..table.dim()];
+            self.row(kernels, task.table, batch.core_rows + dense, grad);
+            // SAFETY: a dense row belongs to the task that has it, in this region the only one that uses dense rows.
+            unsafe { sink.apply(kernels, dense_range(table, batch.dense[dense]), false, grad) };
+        }
+    }
+
+    /// Groups of a level: the gradients of their products, then of the slice they share, and of their parents' products.
+    fn level<K: Kernels<F>>(&self, kernels: K, task: &Task, tree: &Tree, k: usize) {
+        let (batch, values, gradients, sink) = (
+            &self.group.tables[task.table],
+            &self.values[task.table],
+            &self.gradients[task.table],
+            &self.sinks[task.table],
+        );
+        let (nodes, len) = (&batch.nodes, tree.product_len(k));
+        let level = &nodes.levels[k - 1];
+        let mut local = lock(&self.locals[self.threads.current() % self.locals.len()]);
+        let Local { stack, grads, slice: slice_grad, .. } = &mut *local;
+        for group in task.range.clone() {
+            let range = tree.shape.slice_range(k - 1, level.digits[group] as usize);
+            for (number, block) in blocks(level.nodes(group), if k == 1 { 1 } else { tree.block(k) }).enumerate() {
+                let grads = &mut grads[..block.len() * len];
+                for (node, grad) in block.clone().zip(grads.chunks_exact_mut(len)) {
+                    if k == tree.levels() {
+                        self.from_rows(kernels, task.table, tree, node, grad);
+                    } else {
+                        from_children(kernels, level.children(node), &gradients.parents[k], grad);
+                    }
+                }
+                if k == 1 {
+                    // SAFETY: the gradient of a node belongs to the task that has its group.
+                    unsafe { gradients.parents[0].get_mut(block.start * len..block.end * len) }.copy_from_slice(grads);
+                    continue;
+                }
+                let (rank, width) = (tree.shape.ranks()[k - 1], range.len() / tree.shape.ranks()[k - 1]);
+                let stacked = block.len() * tree.product_rows(k - 1);
+                let stack = &mut stack[..stacked * rank];
+                // SAFETY: products are not written in backward, and the first core only in the last region.
+                unsafe { stack_parents(tree, nodes, k, block.clone(), sink.params, values, stack) };
+                let slice_grad = &mut slice_grad[..range.len()];
+                kernels.gemm([rank, width, stacked], stack, (1, rank), grads, width, slice_grad, width, number > 0);
+                let parent_len = tree.product_len(k - 1);
+                // SAFETY: this slice is written below, by this task alone; what nodes add to their parents' gradients
+                // belongs to the task that has their group.
+                let (slice, parents) = unsafe {
+                    let parents = &gradients.parents[k - 1];
+                    (sink.params.get(range.clone()), parents.get_mut(block.start * parent_len..block.end * parent_len))
+                };
+                kernels.gemm_bt([stacked, rank, width], grads, width, slice, width, parents, rank, false);
+            }
+            if k > 1 {
+                // SAFETY: a slice belongs to the task that has its group; other regions do not read it.
+                unsafe { sink.apply(kernels, range.clone(), true, &slice_grad[..range.len()]) };
+            }
+        }
+    }
+
+    /// Gradient of the product of a node of the last level, from those of its rows, which are computed and kept for the
+    /// last core.
+    fn from_rows<K: Kernels<F>>(&self, kernels: K, table: usize, tree: &Tree, node: usize, grad: &mut [F]) {
+        let (nodes, values) = (&self.group.tables[table].nodes, &self.values[table]);
+        let (rank, cols, dim) = (tree.last_rank(), tree.last_cols(), tree.shape.dim());
+        let last_len = rank * cols;
+        let rows = nodes.levels[tree.levels() - 1].rows(node);
+        for row in rows.clone() {
+            let last = nodes.last_of[row] as usize;
+            // SAFETY: the gradient of a row belongs to the task that has its node; transposed slices are not written in
+            // backward.
+            let (row_grad, last) = unsafe {
+                let last = values.last.get(last * last_len..(last + 1) * last_len);
+                (self.gradients[table].rows.get_mut(row * dim..(row + 1) * dim), last)
+            };
+            self.row(kernels, table, row, row_grad);
+            let size = [dim / cols, rank, cols];
+            kernels.gemm(size, row_grad, (cols, 1), last, rank, grad, rank, row > rows.start);
+        }
+    }
+
+    fn first<K: Kernels<F>>(&self, kernels: K, task: &Task, tree: &Tree) {
+        let (nodes, gradients) = (&self.group.tables[task.table].nodes, &self.gradients[task.table]);
+        let (level, len) = (&nodes.levels[0], tree.product_len(1));
+        let mut local = lock(&self.locals[self.threads.current() % self.locals.len()]);
+        for node in task.range.clone() {
+            let grad = &mut local.slice[..len];
+            if tree.levels() == 1 {
+                // SAFETY: written in a region before.
+                grad.copy_from_slice(unsafe { gradients.parents[0].get(node * len..(node + 1) * len) });
+            } else {
+                from_children(kernels, level.children(node), &gradients.parents[1], grad);
+            }
+            let range = tree.shape.slice_range(0, level.digits[node] as usize);
+            // SAFETY: a slice belongs to the task that has it; nothing reads the first core in this region.
+            unsafe { self.sinks[task.table].apply(kernels, range, true, grad) };
+        }
+    }
+
+    fn last<K: Kernels<F>>(&self, kernels: K, task: &Task, tree: &Tree) {
+        let (nodes, values) = (&self.group.tables[task.table].nodes, &self.values[task.table]);
+        let (rank, cols, dim, k) = (tree.last_rank(), tree.last_cols(), tree.shape.dim(), tree.levels());
+        let len = tree.product_len(k);
+        let mut local = lock(&self.locals[self.threads.current() % self.locals.len()]);
+        let Local { slice, transposed, .. } = &mut *local;
+        let (slice, transposed) = (&mut slice[..rank * cols], &mut transposed[..rank * cols]);
+        for group in task.range.clone() {
+            for (number, &row) in nodes.last.children(group).iter().enumerate() {
+                let (row, node) = (row as usize, nodes.node_of[row as usize] as usize);
+                // SAFETY: both were written in regions before.
+                let (row_grad, product) = unsafe {
+                    let row_grad = self.gradients[task.table].rows.get(row * dim..(row + 1) * dim);
+                    (row_grad, values.products[k - 1].get(node * len..(node + 1) * len))
+                };
+                let size = [cols, rank, dim / cols];
+                kernels.gemm(size, row_grad, (1, cols), product, rank, transposed, rank, number > 0);
+            }
+            kernels.transpose(cols, rank, transposed, slice);
+            let range = tree.shape.slice_range(k, nodes.last.digits[group] as usize);
+            // SAFETY: a slice belongs to the task that has it; nothing reads the last core in this region.
+            unsafe { self.sinks[task.table].apply(kernels, range, true, slice) };
+        }
+    }
+
+    /// Applies a rule that changes parameters without a gradient to those the batch did not touch.
+    fn untouched<K: Kernels<F>>(&self, kernels: K, table: usize) {
+        let sink = &self.sinks[table];
+        let Some(_) = sink.visits_all() else { return };
+        let batch = &self.group.tables[table];
+        let decay = |cores: bool, range: Range<usize>| {
+            let zeros = [F::zero(); 256];
+            for start in range.clone().step_by(zeros.len()) {
+                let end = range.end.min(start + zeros.len());
+                // SAFETY: a table belongs to one task in this region.
+                unsafe { sink.apply(kernels, start..end, cores, &zeros[..end - start]) };
+            }
+        };
+        if let Some(tree) = &self.plan.trees[table] {
+            let levels = batch.nodes.levels.iter().chain([&batch.nodes.last]);
+            for (k, level) in levels.enumerate() {
+                let slice = |digit: usize| tree.shape.core_range(k).start + digit * tree.shape.slice_len(k);
+                let touched = level.digits.iter().map(|&digit| digit as usize);
+                gaps(touched, tree.shape.row_factors()[k], |gap| decay(true, slice(gap.start)..slice(gap.end)));
+            }
+        }
+        let shape = &self.plan.layout.tables()[table];
+        let touched = batch.dense.iter().map(|&dense| dense as usize);
+        gaps(touched, shape.dense_rows() as usize, |gap| {
+            let start = shape.core_parameters();
+            decay(false, start + gap.start * shape.dim()..start + gap.end * shape.dim());
+        });
+    }
+}
+
+/// Sums what children add to the gradient of their parent, in order.
+fn from_children<F: Real, K: Kernels<F>>(kernels: K, children: &[u32], parents: &crate::shared::Cells<F>, grad: &mut [F]) {
+    let len = grad.len();
+    for (number, &child) in children.iter().enumerate() {
+        let child = child as usize;
+        // SAFETY: written in a region before.
+        let part = unsafe { parents.get(child * len..(child + 1) * len) };
+        match number {
+            0 => grad.copy_from_slice(part),
+            _ => kernels.axpy(F::one(), part, grad),
+        }
+    }
+}
+
+/// Calls `visit` with the ranges of `0 .. end` between ascending numbers.
+fn gaps(numbers: impl Iterator<Item = usize>, end: usize, mut visit: impl FnMut(Range<usize>)) {
+    let mut start = 0;
+    for number in numbers.chain([end]) {
+        if start < number {
+            visit(start..number);
+        }
+        start = number + 1;
+    }
+}
