@@ -11,9 +11,11 @@
 //! | [`metrics`] | accuracy, log loss, AUC |
 //! | [`presets`] | table sizes and layers of the Kaggle, Terabyte and MLPerf models |
 //! | [`memory`] | which tables are compressed, and what that saves |
+//! | [`bench`](mod@bench) | what lookups cost: a tensor train beside a dense table and the machine |
 
 #![deny(unsafe_code)]
 
+pub mod bench;
 pub mod data;
 pub mod memory;
 pub mod metrics;

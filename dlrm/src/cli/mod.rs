@@ -1,5 +1,7 @@
 //! The command line: one file a command. The backend is chosen here, once.
 
+mod backend;
+mod bench;
 mod memory;
 mod report;
 mod shapes;
@@ -23,6 +25,8 @@ enum Command {
     Train(train::Args),
     Shapes(shapes::Args),
     Memory(memory::Args),
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 /// Runs the command given, and says in one line what went wrong.
@@ -31,6 +35,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Shapes(args) => shapes::run(&args),
         Command::Memory(args) => memory::run(&args),
+        Command::Bench(bench) => bench::run(&bench),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

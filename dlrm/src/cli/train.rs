@@ -10,7 +10,9 @@ use dlrm::train::{Outcome, Progress, TableSummary, TrainSettings, TtSettings, tr
 use indicatif::{ProgressBar, ProgressStyle};
 use ttcore::Reference;
 use ttcore::init::{CoreInit, Entries, Scale};
+use ttcore_cpu::{Cpu, Threads};
 
+use super::backend::{BackendArg, BackendArgs};
 use super::report;
 
 /// Train a model and evaluate it on lines held out.
@@ -61,18 +63,11 @@ pub(super) struct Args {
     /// Seed of all random draws
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// What computes the embedding tables
-    #[arg(long, value_enum, default_value_t = BackendArg::Reference)]
-    backend: BackendArg,
+    #[command(flatten)]
+    backend: BackendArgs,
     /// End standard output with one JSON object instead of a summary
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum BackendArg {
-    /// Plain loops on one thread: the definition, not fast
-    Reference,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -132,10 +127,13 @@ pub(super) fn run(args: &Args) -> super::Result {
     eprintln!("{} lines, {} categories in 26 tables", data.len(), data.table_rows.iter().sum::<u64>());
 
     let mut meter = Meter::new();
-    let outcome = match args.backend {
-        BackendArg::Reference => {
-            train(Reference::<f32>::new(), &mut (), &data, &settings, |progress| meter.tell(progress))?
+    let tell = |progress| meter.tell(progress);
+    let outcome = match args.backend.backend {
+        BackendArg::Cpu => {
+            let mut queue = Threads::new(args.backend.threads())?;
+            train(Cpu::<f32>::new()?, &mut queue, &data, &settings, tell)?
         }
+        BackendArg::Reference => train(Reference::<f32>::new(), &mut (), &data, &settings, tell)?,
     };
     meter.finish();
     if args.json {

@@ -1,0 +1,36 @@
+//! What computes the embedding tables: the one choice of a backend.
+
+use std::num::NonZeroUsize;
+use std::thread;
+
+use clap::{Args, ValueEnum};
+
+/// The options that choose it, the same for every command.
+#[derive(Args, Clone, Copy)]
+pub(super) struct BackendArgs {
+    /// What computes the embedding tables
+    #[arg(long, value_enum, default_value_t = BackendArg::Cpu)]
+    pub(super) backend: BackendArg,
+    /// Threads it computes on; the result is the same for any number [default: all cores]
+    #[arg(long)]
+    threads: Option<NonZeroUsize>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum BackendArg {
+    /// All cores, vector instructions
+    Cpu,
+    /// Plain loops on one thread: the definition, not fast
+    Reference,
+}
+
+impl BackendArgs {
+    /// How many threads the backend computes on, at most what it can.
+    pub(super) fn threads(&self) -> usize {
+        let all = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        match self.backend {
+            BackendArg::Cpu => self.threads.unwrap_or_else(all).get(),
+            BackendArg::Reference => 1,
+        }
+    }
+}
