@@ -188,8 +188,7 @@ impl<F: Element> Backend for Cpu<F> {
         let layout = &plan.layout;
         let mut views: Vec<Shared<'_, F>> = recycle(std::mem::take(&mut scratch.params));
         let collected = collect_params(layout, params, &mut views);
-        let checked =
-            collected.and_then(|()| check::length("output", None, out.len(), group.bags * layout.stride()));
+        let checked = collected.and_then(|()| check::length("output", None, out.len(), group.bags * layout.stride()));
         if checked.is_ok() {
             let (stamp, values) = match saved {
                 Some(Saved { stamp, tables }) => (Some(stamp), &*tables),

@@ -87,12 +87,8 @@ impl<F: Real> Scratch<F> {
             },
         });
         let [stack, grads, slice, transposed] = local_lens(plan);
-        let local = || Local {
-            stack: zeros(stack),
-            grads: zeros(grads),
-            slice: zeros(slice),
-            transposed: zeros(transposed),
-        };
+        let local =
+            || Local { stack: zeros(stack), grads: zeros(grads), slice: zeros(slice), transposed: zeros(transposed) };
         let tables = plan.trees.len();
         Self {
             values: values(plan),
@@ -107,7 +103,9 @@ impl<F: Real> Scratch<F> {
         let gradients = |tree: &Tree| tree.max_rows * tree.shape.dim() + parent_lens(tree).sum::<usize>();
         let locals = plan.threads * local_lens(plan).iter().sum::<usize>();
         let views = plan.trees.len() * (size_of::<Shared<'static, F>>() + size_of::<RawSink<'static, F>>());
-        Saved::<F>::bytes(plan) + (plan.trees.iter().flatten().map(gradients).sum::<usize>() + locals) * F::BYTES + views
+        Saved::<F>::bytes(plan)
+            + (plan.trees.iter().flatten().map(gradients).sum::<usize>() + locals) * F::BYTES
+            + views
     }
 }
 

@@ -45,12 +45,18 @@ impl Threads {
         self.pool.as_ref().map_or(1, |pool| pool.current_num_threads())
     }
 
-    /// Runs a call whose parallel regions are on these threads: entering the pool once costs less than once a region.
-    pub(crate) fn enter<T: Send>(&self, call: impl FnOnce() -> T + Send) -> T {
+    /// Runs `call` on one of the threads. Operations called from there find the others at once; called from outside,
+    /// each hands its work over first, which costs some ten microseconds. A training loop belongs in here.
+    pub fn install<T: Send>(&self, call: impl FnOnce() -> T + Send) -> T {
         match &self.pool {
             Some(pool) => pool.install(call),
             None => call(),
         }
+    }
+
+    /// Runs a call with parallel regions of so many tasks at most: on these threads, unless there is nothing to share.
+    pub(crate) fn enter<T: Send>(&self, tasks: usize, call: impl FnOnce() -> T + Send) -> T {
+        if tasks > 1 { self.install(call) } else { call() }
     }
 
     /// Runs `task(0)`, `task(1)`, .., in any order, inside [`Threads::enter`].

@@ -1,6 +1,7 @@
 //! A batch of one table: bags of row numbers in compressed sparse row form, validated once.
 
 use core::fmt;
+use core::ops::Range;
 
 use crate::real::Real;
 
@@ -12,6 +13,16 @@ pub enum Pooling {
     Sum,
     /// The sum divided by the number of lookups in the bag, also with per-sample weights.
     Mean,
+}
+
+impl Pooling {
+    /// What the sum of a bag of so many lookups is multiplied by: 1, or one over their number for a mean.
+    pub fn scale<F: Real>(self, lookups: usize) -> F {
+        match self {
+            Self::Mean if lookups > 0 => F::of(lookups as f64).recip(),
+            _ => F::one(),
+        }
+    }
 }
 
 /// Where bags begin. Offsets have the type of the indices.
@@ -270,7 +281,7 @@ impl<'a, F: Real> Bags<'a, F> {
     /// # Panics
     ///
     /// If `b >= B`.
-    pub fn bag(&self, b: usize) -> core::ops::Range<usize> {
+    pub fn bag(&self, b: usize) -> Range<usize> {
         assert!(b < self.bags, "bag {b} of {}", self.bags);
         let end = if b + 1 < self.offsets.len() { self.offsets.get(b + 1) as usize } else { self.lookups() };
         self.offsets.get(b) as usize..end
@@ -282,11 +293,22 @@ impl<'a, F: Real> Bags<'a, F> {
     ///
     /// If `b >= B`.
     pub fn scale(&self, b: usize) -> F {
-        let lookups = self.bag(b).len();
-        match self.pooling {
-            Pooling::Mean if lookups > 0 => F::of(lookups as f64).recip(),
-            _ => F::one(),
+        self.pooling.scale(self.bag(b).len())
+    }
+
+    /// Calls `visit` with the lookups of every bag, in order: faster than asking for each.
+    pub fn for_each_bag(&self, mut visit: impl FnMut(Range<usize>)) {
+        let mut start = 0;
+        let mut next = |end: usize| visit(core::mem::replace(&mut start, end)..end);
+        // The first offset is 0: every other one ends a bag, and the lookups end the last.
+        match self.offsets {
+            _ if self.bags == 0 => return,
+            IndexSlice::I32(offsets) => offsets[1..self.bags].iter().for_each(|&end| next(end as usize)),
+            IndexSlice::I64(offsets) => offsets[1..self.bags].iter().for_each(|&end| next(end as usize)),
+            IndexSlice::U32(offsets) => offsets[1..self.bags].iter().for_each(|&end| next(end as usize)),
+            IndexSlice::U64(offsets) => offsets[1..self.bags].iter().for_each(|&end| next(end as usize)),
         }
+        next(self.lookups());
     }
 
     /// A 64-bit digest of the rows and bags: what [`Saved`](crate::Backend::Saved) values are bound to.
@@ -298,9 +320,7 @@ impl<'a, F: Real> Bags<'a, F> {
         // One multiplication a word, as this is in every step; the words of a batch are mixed once more at the end.
         let mut add = |word: u64| digest = (digest.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.for_each_row(&mut add);
-        for b in 0..self.bags {
-            add(self.offsets.get(b));
-        }
+        self.for_each_bag(|bag| add(bag.start as u64));
         mix(digest)
     }
 }
@@ -393,6 +413,9 @@ mod tests {
             assert_eq!(batch.bags(), 4);
             let all: alloc::vec::Vec<_> = (0..4).map(|b| batch.bag(b)).collect();
             assert_eq!(all, [0..0, 0..3, 3..4, 4..4]);
+            let mut again = alloc::vec::Vec::new();
+            batch.for_each_bag(|bag| again.push(bag));
+            assert_eq!(again, all);
             assert_eq!((batch.scale(0), batch.scale(1)), (1.0, 1.0 / 3.0));
         }
         assert_eq!(with_last.fingerprint(), starts.fingerprint());
@@ -423,6 +446,7 @@ mod tests {
     fn no_bags_and_wide_numbers() {
         assert_eq!(bags(&[], Offsets::Starts(&[])).unwrap().bags(), 0);
         assert_eq!(bags(&[], Offsets::WithLast(&[0])).unwrap().bags(), 0);
+        bags(&[], Offsets::WithLast(&[0])).unwrap().for_each_bag(|_| panic!("there is none"));
         let wide = Bags::<f32>::new(u64::MAX, &[u64::MAX - 1], Offsets::Starts(&[0]), Pooling::Sum, None).unwrap();
         assert_eq!(wide.row(0), u64::MAX - 1);
         assert!(Bags::<f32>::new(u64::MAX, &[u64::MAX], Offsets::Starts(&[0]), Pooling::Sum, None).is_err());

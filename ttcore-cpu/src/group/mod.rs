@@ -14,6 +14,9 @@ use sort::Sorter;
 pub(crate) use tasks::{Part, Task, Tasks};
 pub(crate) use tree::Nodes;
 
+/// Lookups of a batch from which on its tables are sorted in parallel.
+const SHARED_LOOKUPS: usize = 2048;
+
 /// One batch of all tables.
 #[derive(Debug)]
 pub struct Group<F> {
@@ -77,7 +80,10 @@ impl<F: Real> Group<F> {
             return Err(error);
         }
         let tables = &mut self.tables;
-        threads.enter(|| match threads.count() {
+        // Sorting few lookups takes less than handing them to another thread.
+        let lookups: usize = tables.iter().map(|table| table.keys.len()).sum();
+        let share = if lookups > SHARED_LOOKUPS && threads.count() > 1 { tables.len() } else { 1 };
+        threads.enter(share, || match share {
             1 => tables.iter_mut().zip(&plan.trees).for_each(|(table, tree)| table.sort(tree.as_ref())),
             _ => tables.par_iter_mut().zip(&plan.trees).for_each(|(table, tree)| table.sort(tree.as_ref())),
         });
@@ -136,16 +142,16 @@ impl<F: Real> TableGroup<F> {
     /// Copies bags and weights, and turns rows into keys.
     fn load(&mut self, table: &Table, tree: Option<&crate::plan::Tree>, bags: &Bags<'_, F>) {
         self.clear();
-        for bag in 0..bags.bags() {
-            let (range, scale) = (bags.bag(bag), bags.scale(bag));
+        bags.for_each_bag(|range| {
+            let (bag, scale) = (self.bag_starts.len() as u32, bags.pooling().scale(range.len()));
             self.bag_starts.push(range.start as u32);
             self.scales.push(scale);
-            self.bag_of.extend(range.clone().map(|_| bag as u32));
+            self.bag_of.resize(range.end, bag);
             match bags.weights() {
                 Some(weights) => self.factors.extend(weights[range].iter().map(|&weight| scale * weight)),
-                None => self.factors.extend(range.map(|_| scale)),
+                None => self.factors.resize(range.end, scale),
             }
-        }
+        });
         self.bag_starts.push(bags.lookups() as u32);
         let core_rows = table.core_rows();
         match tree {

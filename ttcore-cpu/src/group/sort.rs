@@ -10,8 +10,11 @@ pub(super) struct Sorter {
     wide: Vec<(u64, u32)>,
 }
 
-/// Bits a pass of the radix sort looks at: its counters stay in the first cache.
-const RADIX_BITS: u32 = 8;
+/// Bits a pass of the radix sort looks at: more for many keys, but so that the counters stay in the first cache.
+const RADIX_BITS: [u32; 2] = [8, 12];
+
+/// From how many keys on the second.
+const MANY: usize = 1 << 14;
 
 /// Below this, comparing is faster than counting.
 const SMALL: usize = 96;
@@ -26,7 +29,12 @@ impl Sorter {
     }
 
     /// Calls `visit` with every key and its position in `keys`, in order of keys and, among equal ones, of positions.
-    pub(super) fn sort(&mut self, keys: impl Iterator<Item = u64> + Clone, largest: u64, mut visit: impl FnMut(u64, u32)) {
+    pub(super) fn sort(
+        &mut self,
+        keys: impl ExactSizeIterator<Item = u64>,
+        largest: u64,
+        mut visit: impl FnMut(u64, u32),
+    ) {
         if largest > u64::from(u32::MAX) {
             self.wide.clear();
             self.wide.extend(keys.zip(0..));
@@ -35,23 +43,26 @@ impl Sorter {
             return;
         }
         self.packed.clear();
-        self.packed.extend(keys.zip(0u64..).map(|(key, position)| key << 32 | position));
+        self.packed.extend(keys.enumerate().map(|(position, key)| key << 32 | position as u64));
         if self.packed.len() < SMALL {
             self.packed.sort_unstable();
         } else {
             let bits = u64::BITS - largest.leading_zeros();
-            for pass in 0..bits.div_ceil(RADIX_BITS) {
-                self.pass(32 + pass * RADIX_BITS);
+            let radix = RADIX_BITS[usize::from(self.packed.len() >= MANY)];
+            for pass in 0..bits.div_ceil(radix) {
+                match radix {
+                    8 => self.pass::<{ 1 << 8 }>(32 + pass * radix),
+                    _ => self.pass::<{ 1 << 12 }>(32 + pass * radix),
+                }
             }
         }
         self.packed.iter().for_each(|&item| visit(item >> 32, item as u32));
     }
 
     /// One stable pass of a radix sort, by the digit at this bit.
-    fn pass(&mut self, shift: u32) {
-        const BUCKETS: usize = 1 << RADIX_BITS;
+    fn pass<const BUCKETS: usize>(&mut self, shift: u32) {
         let digit = |item: u64| (item >> shift) as usize % BUCKETS;
-        let mut starts = [0usize; BUCKETS];
+        let mut starts = [0u32; BUCKETS];
         for &item in &self.packed {
             starts[digit(item)] += 1;
         }
@@ -62,7 +73,7 @@ impl Sorter {
         self.spare.resize(self.packed.len(), 0);
         for &item in &self.packed {
             let place = &mut starts[digit(item)];
-            self.spare[*place] = item;
+            self.spare[*place as usize] = item;
             *place += 1;
         }
         std::mem::swap(&mut self.packed, &mut self.spare);
@@ -75,7 +86,16 @@ mod tests {
 
     #[test]
     fn stable_for_short_and_long_keys() {
-        for (len, largest) in [(0, 0), (1, 0), (50, 7), (1000, 7), (1000, 300), (5000, u64::from(u32::MAX)), (700, u64::MAX)] {
+        for (len, largest) in [
+            (0, 0),
+            (1, 0),
+            (50, 7),
+            (1000, 7),
+            (1000, 300),
+            (5000, u64::from(u32::MAX)),
+            (40_000, 11_000_000),
+            (700, u64::MAX),
+        ] {
             let mut state = 1u64;
             let mut draw = || {
                 state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);

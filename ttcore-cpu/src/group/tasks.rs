@@ -11,7 +11,7 @@ use super::TableGroup;
 use crate::plan::{Plan, Tree};
 
 /// Work of a task, roughly in flops: some ten microseconds, well above the cost of handing it to another thread.
-const GRAIN: usize = 400_000;
+const GRAIN: usize = 600_000;
 
 /// What a number read from memory counts, in flops.
 const READ: usize = 8;
@@ -75,6 +75,11 @@ impl Tasks {
 
     pub(super) fn clear(&mut self) {
         self.forward.iter_mut().chain(&mut self.backward).chain([&mut self.weights]).for_each(Vec::clear);
+    }
+
+    /// Tasks of the largest region.
+    pub(crate) fn largest(&self) -> usize {
+        self.forward.iter().chain(&self.backward).chain([&self.weights]).map(Vec::len).max().unwrap_or(0)
     }
 
     pub(super) fn fill<F: Real>(&mut self, plan: &Plan, bags: usize, tables: &[TableGroup<F>]) {

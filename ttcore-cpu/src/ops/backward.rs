@@ -40,7 +40,7 @@ impl<F: Real> Work<F> for Backward<'_, F> {
 
     fn run<K: Kernels<F>>(self, kernels: K) {
         let this = &self;
-        this.threads.enter(|| {
+        this.threads.enter(this.group.tasks.largest(), || {
             if let Some(grad_weights) = this.grad_weights {
                 // Before anything is updated: dense rows are read where they are.
                 let region = &this.group.tasks.weights;
@@ -139,11 +139,13 @@ impl<F: Real> Backward<'_, F> {
         let Local { stack, grads, slice: slice_grad, .. } = &mut *local;
         for group in task.range.clone() {
             let range = tree.shape.slice_range(k - 1, level.digits[group] as usize);
+            // A gradient that is one product can be subtracted as it is computed, without being written.
+            let rate = sink.core_rate().filter(|_| k > 1 && level.nodes(group).len() <= tree.block(k));
             for (number, block) in blocks(level.nodes(group), if k == 1 { 1 } else { tree.block(k) }).enumerate() {
                 let grads = &mut grads[..block.len() * len];
                 for (node, grad) in block.clone().zip(grads.chunks_exact_mut(len)) {
                     if k == tree.levels() {
-                        self.from_rows(kernels, task.table, tree, node, grad);
+                        self.node_from_rows(kernels, task.table, tree, node, grad);
                     } else {
                         from_children(kernels, level.children(node), &gradients.parents[k], grad);
                     }
@@ -158,8 +160,6 @@ impl<F: Real> Backward<'_, F> {
                 let stack = &mut stack[..stacked * rank];
                 // SAFETY: products are not written in backward, and the first core only in the last region.
                 unsafe { stack_parents(tree, nodes, k, block.clone(), sink.params, values, stack) };
-                let slice_grad = &mut slice_grad[..range.len()];
-                kernels.gemm([rank, width, stacked], stack, (1, rank), grads, width, slice_grad, width, number > 0);
                 let parent_len = tree.product_len(k - 1);
                 // SAFETY: this slice is written below, by this task alone; what nodes add to their parents' gradients
                 // belongs to the task that has their group.
@@ -168,8 +168,17 @@ impl<F: Real> Backward<'_, F> {
                     (sink.params.get(range.clone()), parents.get_mut(block.start * parent_len..block.end * parent_len))
                 };
                 kernels.gemm_bt([stacked, rank, width], grads, width, slice, width, parents, rank, false);
+                let (size, slice_grad) = ([rank, width, stacked], &mut slice_grad[..range.len()]);
+                let Some(rate) = rate else {
+                    kernels.gemm(size, stack, (1, rank), grads, width, slice_grad, width, number > 0);
+                    continue;
+                };
+                stack.iter_mut().for_each(|w| *w *= -rate);
+                // SAFETY: a slice belongs to the task that has its group; other regions do not read it.
+                let slice = unsafe { sink.params.get_mut(range.clone()) };
+                kernels.gemm(size, stack, (1, rank), grads, width, slice, width, true);
             }
-            if k > 1 {
+            if k > 1 && rate.is_none() {
                 // SAFETY: a slice belongs to the task that has its group; other regions do not read it.
                 unsafe { sink.apply(kernels, range.clone(), true, &slice_grad[..range.len()]) };
             }
@@ -178,7 +187,7 @@ impl<F: Real> Backward<'_, F> {
 
     /// Gradient of the product of a node of the last level, from those of its rows, which are computed and kept for the
     /// last core.
-    fn from_rows<K: Kernels<F>>(&self, kernels: K, table: usize, tree: &Tree, node: usize, grad: &mut [F]) {
+    fn node_from_rows<K: Kernels<F>>(&self, kernels: K, table: usize, tree: &Tree, node: usize, grad: &mut [F]) {
         let (nodes, values) = (&self.group.tables[table].nodes, &self.values[table]);
         let (rank, cols, dim) = (tree.last_rank(), tree.last_cols(), tree.shape.dim());
         let last_len = rank * cols;
@@ -271,7 +280,12 @@ impl<F: Real> Backward<'_, F> {
 }
 
 /// Sums what children add to the gradient of their parent, in order.
-fn from_children<F: Real, K: Kernels<F>>(kernels: K, children: &[u32], parents: &crate::shared::Cells<F>, grad: &mut [F]) {
+fn from_children<F: Real, K: Kernels<F>>(
+    kernels: K,
+    children: &[u32],
+    parents: &crate::shared::Cells<F>,
+    grad: &mut [F],
+) {
     let len = grad.len();
     for (number, &child) in children.iter().enumerate() {
         let child = child as usize;

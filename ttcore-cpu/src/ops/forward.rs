@@ -31,7 +31,7 @@ impl<F: Real> Work<F> for Forward<'_, F> {
 
     fn run<K: Kernels<F>>(self, kernels: K) {
         let this = &self;
-        this.threads.enter(|| {
+        this.threads.enter(this.group.tasks.largest(), || {
             for region in &this.group.tasks.forward {
                 this.threads.for_each(region.len(), |task| this.task(kernels, &region[task]));
             }
@@ -121,8 +121,7 @@ impl<F: Real> Forward<'_, F> {
 
     fn pool<K: Kernels<F>>(&self, kernels: K, task: &Task) {
         let (batch, table) = (&self.group.tables[task.table], &self.plan.layout.tables()[task.table]);
-        let (dim, stride, column) =
-            (table.dim(), self.plan.layout.stride(), self.plan.layout.columns()[task.table]);
+        let (dim, stride, column) = (table.dim(), self.plan.layout.stride(), self.plan.layout.columns()[task.table]);
         for bag in task.range.clone() {
             let start = bag * stride + column;
             // SAFETY: the columns of a table in the row of a bag belong to the task that has the bag.

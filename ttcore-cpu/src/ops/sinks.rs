@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use ttcore::backend::Sink;
-use ttcore::{Backend, Error, Layout, Real, Table, Update, check};
+use ttcore::{Backend, Error, Layout, Real, Rule, Table, Update, check};
 
 use crate::shared::Shared;
 use crate::simd::Kernels;
@@ -67,13 +67,26 @@ impl<'c, F: Real> RawSink<'c, F> {
             }
             Sink::Frozen { params } => {
                 length("parameters", params.len(), parameters)?;
-                Self { kind: Kind::Frozen, params: Shared::read_only(params), target: Shared::read_only(&[]), parameters }
+                Self {
+                    kind: Kind::Frozen,
+                    params: Shared::read_only(params),
+                    target: Shared::read_only(&[]),
+                    parameters,
+                }
             }
         })
     }
 
     pub(super) fn is_frozen(&self) -> bool {
         matches!(self.kind, Kind::Frozen)
+    }
+
+    /// The learning rate of the cores, if all that is done with their gradient is to subtract so many times it.
+    pub(super) fn core_rate(&self) -> Option<F> {
+        match self.kind {
+            Kind::Update(update) if update.rule == Rule::Sgd => Some(F::of(update.core_lr())),
+            _ => None,
+        }
     }
 
     /// The update, if it changes parameters that have no gradient too.

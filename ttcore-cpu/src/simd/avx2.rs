@@ -6,12 +6,12 @@ use super::vector::{Vector, kernels};
 
 /// Kernels for machines with AVX2 and FMA: a value of this type is the proof that this is one.
 #[derive(Clone, Copy, Debug)]
-pub struct Avx2(());
+pub(crate) struct Avx2(());
 
 impl Avx2 {
     /// The kernels, if the machine has the instructions.
     #[inline]
-    pub fn detect() -> Option<Self> {
+    pub(crate) fn detect() -> Option<Self> {
         (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
     }
 }

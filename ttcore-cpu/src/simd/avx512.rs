@@ -7,12 +7,12 @@ use super::vector::{Vector, kernels};
 
 /// Kernels for machines with AVX-512F: a value of this type is the proof that this is one.
 #[derive(Clone, Copy, Debug)]
-pub struct Avx512(());
+pub(crate) struct Avx512(());
 
 impl Avx512 {
     /// The kernels, if the machine has the instructions.
     #[inline]
-    pub fn detect() -> Option<Self> {
+    pub(crate) fn detect() -> Option<Self> {
         let smaller = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
         (smaller && is_x86_feature_detected!("avx512f")).then_some(Self(()))
     }

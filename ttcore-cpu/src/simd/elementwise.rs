@@ -98,6 +98,9 @@ pub(super) unsafe fn dot<V: Vector>(x: &[V::Real], y: &[V::Real]) -> V::Real {
 #[inline(always)]
 pub(super) unsafe fn transpose<V: Vector>(rows: usize, cols: usize, from: &[V::Real], to: &mut [V::Real]) {
     bounds::dense(rows, cols, from.len(), to.len());
+    if from.is_empty() {
+        return;
+    }
     let [height, width] = V::BLOCK;
     if rows < height || cols < width {
         for i in 0..rows {
@@ -136,10 +139,14 @@ pub(super) unsafe fn update<V: Vector>(
     for plane in &state[..update.rule.state_per_parameter()] {
         bounds::same("the state", params.len(), plane.len());
     }
+    if !matches!(update.rule, Rule::Sgd | Rule::Adagrad { .. } | Rule::Adam { .. }) {
+        // A rule that there is no loop for yet.
+        return update.apply(lr, params, grads, state);
+    }
     let n = params.len();
     let (w, g, [first, second]) = (params.as_mut_ptr(), grads.as_ptr(), state.map(|plane| plane.as_mut_ptr()));
     let num = V::Real::of;
-    // SAFETY: all slices that the rule has, and no others are used, are n long.
+    // SAFETY: the parameters, the gradients and the planes that the rule has are n long; no others are used.
     unsafe {
         match update.rule {
             Rule::Sgd => each::<V, 1>(n, [w], g, Sgd { rate: V::splat(num(lr)) }),
@@ -159,14 +166,7 @@ pub(super) unsafe fn update<V: Vector>(
                 };
                 each::<V, 3>(n, [w, first, second], g, rule);
             }
-            // A rule that ttcore has and this file has not yet.
-            _ => {
-                let plane = |i: usize, pointer| {
-                    let length = if i < update.rule.state_per_parameter() { n } else { 0 };
-                    std::slice::from_raw_parts_mut(pointer, length)
-                };
-                update.apply(lr, params, grads, [plane(0, first), plane(1, second)]);
-            }
+            _ => unreachable!("left to the definition above"),
         }
     }
 }

@@ -48,14 +48,14 @@ impl Isa {
     pub fn from_env() -> Result<Isa, IsaError> {
         match std::env::var_os(VARIABLE) {
             None => Ok(Self::best()),
-            Some(value) => Self::usable(&value.to_string_lossy()),
+            Some(value) => Self::usable(&value.to_string_lossy()).map_err(|error| IsaError { variable: true, ..error }),
         }
     }
 
     /// The instruction set of that name, if it is available.
     fn usable(name: &str) -> Result<Isa, IsaError> {
         let isa: Isa = name.parse()?;
-        if isa.available() { Ok(isa) } else { Err(IsaError { name: name.to_owned(), known: true }) }
+        if isa.available() { Ok(isa) } else { Err(IsaError { name: name.to_owned(), known: true, variable: false }) }
     }
 
     /// The name in `TTCORE_ISA`.
@@ -82,7 +82,7 @@ impl FromStr for Isa {
 
     fn from_str(name: &str) -> Result<Self, IsaError> {
         let found = Self::ALL.into_iter().find(|isa| isa.name() == name);
-        found.ok_or_else(|| IsaError { name: name.to_owned(), known: false })
+        found.ok_or_else(|| IsaError { name: name.to_owned(), known: false, variable: false })
     }
 }
 
@@ -91,12 +91,17 @@ impl FromStr for Isa {
 pub struct IsaError {
     name: String,
     known: bool,
+    /// Whether the name is the value of the environment variable.
+    variable: bool,
 }
 
 impl fmt::Display for IsaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let problem = if self.known { "is not available on this machine" } else { "is not known" };
-        write!(f, "instruction set {:?} (from {VARIABLE}?) {problem}; available here:", self.name)?;
+        if self.variable {
+            write!(f, "{VARIABLE}: ")?;
+        }
+        write!(f, "instruction set {:?} {problem}; available here:", self.name)?;
         for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
             write!(f, " {}", isa.name())?;
         }

@@ -35,11 +35,11 @@ mod vector;
 use ttcore::{Real, Update};
 
 #[cfg(all(target_arch = "x86_64", not(miri)))]
-pub use avx2::Avx2;
+pub(crate) use avx2::Avx2;
 #[cfg(all(target_arch = "x86_64", not(miri)))]
-pub use avx512::Avx512;
+pub(crate) use avx512::Avx512;
 pub use isa::{Isa, IsaError};
-pub use portable::Portable;
+pub(crate) use portable::Portable;
 
 /// Kernels for numbers of type `F`. Values of implementing types exist only where the machine has the instructions: they
 /// are the proof.

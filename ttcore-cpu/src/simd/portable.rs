@@ -11,7 +11,7 @@ const LANES: usize = 8;
 
 /// Kernels for any machine.
 #[derive(Clone, Copy, Debug)]
-pub struct Portable;
+pub(crate) struct Portable;
 
 impl<F: Real> Kernels<F> for Portable {
     fn gemm(
