@@ -25,6 +25,7 @@
 //! * [`runs`]: the same bits every time; two batches in use at once.
 //! * [`contract`] and [`lengths`]: what is refused, with which error, and with nothing written.
 //! * [`memory`]: the small functions of memory.
+//! * [`equivalence`]: two backends agree; a test for each pair, beside the suite of each.
 //! * [`cache`]: the cache path against a map of rows; [`layer`]: what the layers refuse and report.
 //! * [`dlrm_golden`]: training runs of a whole model that PyTorch computed.
 //!
@@ -49,7 +50,7 @@ pub mod runner;
 pub mod tolerance;
 
 pub use device::Device;
-pub use properties::{adjoint, bags, contract, forward, lengths, linearity, memory, runs, sinks};
+pub use properties::{adjoint, bags, contract, equivalence, forward, lengths, linearity, memory, runs, sinks};
 
 /// Makes a module of tests, the whole suite, for a backend: a name, an expression for the backend and one for a queue.
 #[macro_export]

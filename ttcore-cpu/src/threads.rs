@@ -6,6 +6,9 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+/// Tasks of a region from which on it is shared: waking another thread for less takes longer than doing it.
+const SHARED_TASKS: usize = 4;
+
 /// The threads a call may use. Results do not depend on their number.
 #[derive(Clone)]
 pub struct Threads {
@@ -56,12 +59,12 @@ impl Threads {
 
     /// Runs a call with parallel regions of so many tasks at most: on these threads, unless there is nothing to share.
     pub(crate) fn enter<T: Send>(&self, tasks: usize, call: impl FnOnce() -> T + Send) -> T {
-        if tasks > 1 { self.install(call) } else { call() }
+        if tasks >= SHARED_TASKS { self.install(call) } else { call() }
     }
 
-    /// Runs `task(0)`, `task(1)`, .., in any order, inside [`Threads::enter`].
+    /// Runs `task(0)`, `task(1)`, .., in any order, inside [`Threads::enter`] with no fewer tasks.
     pub(crate) fn for_each(&self, tasks: usize, task: impl Fn(usize) + Sync + Send) {
-        if self.pool.is_none() || tasks <= 1 {
+        if self.pool.is_none() || tasks < SHARED_TASKS {
             (0..tasks).for_each(task);
         } else {
             (0..tasks).into_par_iter().with_max_len(1).for_each(task);

@@ -134,7 +134,9 @@ fn embedding(args: &EmbeddingArgs) -> super::Result {
         BackendArg::Cpu => {
             let (backend, mut queue) = (Cpu::<f32>::new()?, Threads::new(threads)?);
             let host = Host { backend: "cpu".into(), isa: backend.isa().to_string(), threads: queue.count() };
-            bench::run(|| backend, &mut queue, &settings, &workload, host, tell)?
+            // From one of the threads, as a training loop would.
+            let threads = queue.clone();
+            threads.install(|| bench::run(|| backend, &mut queue, &settings, &workload, host, tell))?
         }
         BackendArg::Reference => {
             let host = Host { backend: "reference".into(), isa: "portable".into(), threads };

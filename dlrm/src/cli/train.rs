@@ -131,7 +131,9 @@ pub(super) fn run(args: &Args) -> super::Result {
     let outcome = match args.backend.backend {
         BackendArg::Cpu => {
             let mut queue = Threads::new(args.backend.threads())?;
-            train(Cpu::<f32>::new()?, &mut queue, &data, &settings, tell)?
+            let (backend, threads) = (Cpu::<f32>::new()?, queue.clone());
+            // From one of the threads: no operation has to hand its work over first.
+            threads.install(|| train(backend, &mut queue, &data, &settings, tell))?
         }
         BackendArg::Reference => train(Reference::<f32>::new(), &mut (), &data, &settings, tell)?,
     };

@@ -3,6 +3,7 @@
 pub mod adjoint;
 pub mod bags;
 pub mod contract;
+pub mod equivalence;
 pub mod forward;
 pub mod lengths;
 pub mod linearity;

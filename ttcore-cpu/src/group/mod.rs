@@ -12,7 +12,7 @@ use crate::threads::Threads;
 use sort::Sorter;
 
 pub(crate) use tasks::{Part, Task, Tasks};
-pub(crate) use tree::Nodes;
+pub(crate) use tree::{Level, Nodes};
 
 /// Lookups of a batch from which on its tables are sorted in parallel.
 const SHARED_LOOKUPS: usize = 2048;
@@ -82,11 +82,12 @@ impl<F: Real> Group<F> {
         let tables = &mut self.tables;
         // Sorting few lookups takes less than handing them to another thread.
         let lookups: usize = tables.iter().map(|table| table.keys.len()).sum();
-        let share = if lookups > SHARED_LOOKUPS && threads.count() > 1 { tables.len() } else { 1 };
-        threads.enter(share, || match share {
-            1 => tables.iter_mut().zip(&plan.trees).for_each(|(table, tree)| table.sort(tree.as_ref())),
-            _ => tables.par_iter_mut().zip(&plan.trees).for_each(|(table, tree)| table.sort(tree.as_ref())),
-        });
+        if lookups > SHARED_LOOKUPS && threads.count() > 1 && tables.len() > 1 {
+            let tables = tables.par_iter_mut().zip(&plan.trees);
+            threads.install(|| tables.for_each(|(table, tree)| table.sort(tree.as_ref())));
+        } else {
+            tables.iter_mut().zip(&plan.trees).for_each(|(table, tree)| table.sort(tree.as_ref()));
+        }
         self.tasks.fill(plan, self.bags, &self.tables);
         Ok(())
     }

@@ -175,6 +175,11 @@ impl Level {
         &self.children[self.child_starts[node] as usize..self.child_starts[node + 1] as usize]
     }
 
+    /// A child some places behind the first of a node, which may be another node's: to ask for what will be needed soon.
+    pub(crate) fn child_ahead(&self, node: usize, places: usize) -> Option<u32> {
+        self.children.get(self.child_starts[node] as usize + places).copied()
+    }
+
     /// Children of a node of the last level, which are rows that follow each other.
     pub(crate) fn rows(&self, node: usize) -> Range<usize> {
         self.child_starts[node] as usize..self.child_starts[node + 1] as usize

@@ -8,15 +8,18 @@ use ttcore::Real;
 use super::forward::{dense_range, lock};
 use super::nodes::{blocks, stack_parents};
 use super::sinks::RawSink;
-use crate::group::{Group, Part, Task};
+use crate::group::{Group, Level, Part, Task};
 use crate::memory::{Gradients, Local, Values};
 use crate::plan::{Plan, Tree};
-use crate::shared::Shared;
+use crate::shared::{Cells, Shared};
 use crate::simd::{Kernels, Work};
 use crate::threads::Threads;
 
 /// Rows between asking for a dense row and updating it.
 const AHEAD: usize = 24;
+
+/// Children between asking for what they add to a gradient and adding it.
+const CHILDREN_AHEAD: usize = 6;
 
 /// One backward.
 ///
@@ -147,7 +150,7 @@ impl<F: Real> Backward<'_, F> {
                     if k == tree.levels() {
                         self.node_from_rows(kernels, task.table, tree, node, grad);
                     } else {
-                        from_children(kernels, level.children(node), &gradients.parents[k], grad);
+                        from_children(kernels, level, node, &gradients.parents[k], grad);
                     }
                 }
                 if k == 1 {
@@ -216,7 +219,7 @@ impl<F: Real> Backward<'_, F> {
                 // SAFETY: written in a region before.
                 grad.copy_from_slice(unsafe { gradients.parents[0].get(node * len..(node + 1) * len) });
             } else {
-                from_children(kernels, level.children(node), &gradients.parents[1], grad);
+                from_children(kernels, level, node, &gradients.parents[1], grad);
             }
             let range = tree.shape.slice_range(0, level.digits[node] as usize);
             // SAFETY: a slice belongs to the task that has it; nothing reads the first core in this region.
@@ -233,14 +236,19 @@ impl<F: Real> Backward<'_, F> {
         let (slice, transposed) = (&mut slice[..rank * cols], &mut transposed[..rank * cols]);
         for group in task.range.clone() {
             for (number, &row) in nodes.last.children(group).iter().enumerate() {
-                let (row, node) = (row as usize, nodes.node_of[row as usize] as usize);
-                // SAFETY: both were written in regions before.
-                let (row_grad, product) = unsafe {
-                    let row_grad = self.gradients[task.table].rows.get(row * dim..(row + 1) * dim);
-                    (row_grad, values.products[k - 1].get(node * len..(node + 1) * len))
+                let product = |row: u32| {
+                    let node = nodes.node_of[row as usize] as usize;
+                    // SAFETY: written in forward.
+                    unsafe { values.products[k - 1].get(node * len..(node + 1) * len) }
                 };
+                if let Some(ahead) = nodes.last.child_ahead(group, number + CHILDREN_AHEAD) {
+                    prefetch(kernels, product(ahead));
+                }
+                let grad = row as usize * dim..(row as usize + 1) * dim;
+                // SAFETY: written in a region before.
+                let row_grad = unsafe { self.gradients[task.table].rows.get(grad) };
                 let size = [cols, rank, dim / cols];
-                kernels.gemm(size, row_grad, (1, cols), product, rank, transposed, rank, number > 0);
+                kernels.gemm(size, row_grad, (1, cols), product(row), rank, transposed, rank, number > 0);
             }
             kernels.transpose(cols, rank, transposed, slice);
             let range = tree.shape.slice_range(k, nodes.last.digits[group] as usize);
@@ -279,23 +287,25 @@ impl<F: Real> Backward<'_, F> {
     }
 }
 
-/// Sums what children add to the gradient of their parent, in order.
-fn from_children<F: Real, K: Kernels<F>>(
-    kernels: K,
-    children: &[u32],
-    parents: &crate::shared::Cells<F>,
-    grad: &mut [F],
-) {
+/// Sums what the children of a node add to its gradient, in order.
+fn from_children<F: Real, K: Kernels<F>>(kernels: K, level: &Level, node: usize, parents: &Cells<F>, grad: &mut [F]) {
     let len = grad.len();
-    for (number, &child) in children.iter().enumerate() {
-        let child = child as usize;
-        // SAFETY: written in a region before.
-        let part = unsafe { parents.get(child * len..(child + 1) * len) };
+    // SAFETY: written in a region before.
+    let part = |child: u32| unsafe { parents.get(child as usize * len..(child as usize + 1) * len) };
+    for (number, &child) in level.children(node).iter().enumerate() {
+        if let Some(ahead) = level.child_ahead(node, number + CHILDREN_AHEAD) {
+            prefetch(kernels, part(ahead));
+        }
         match number {
-            0 => grad.copy_from_slice(part),
-            _ => kernels.axpy(F::one(), part, grad),
+            0 => grad.copy_from_slice(part(child)),
+            _ => kernels.axpy(F::one(), part(child), grad),
         }
     }
+}
+
+/// Asks for numbers, four lines of 64 bytes at a time.
+fn prefetch<F: Real, K: Kernels<F>>(kernels: K, numbers: &[F]) {
+    numbers.chunks(256 / F::BYTES).for_each(|lines| kernels.prefetch(lines));
 }
 
 /// Calls `visit` with the ranges of `0 .. end` between ascending numbers.

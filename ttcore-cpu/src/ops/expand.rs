@@ -21,8 +21,9 @@ pub(crate) fn expand<F: Real>(threads: &Threads, table: &Table, params: &[F], ro
             }
         }
     };
-    threads.enter(rows.len().div_ceil(ROWS), || match threads.count() {
-        1 => expand((rows, out)),
-        _ => rows.par_chunks(ROWS).zip(out.par_chunks_mut(ROWS * dim)).for_each(expand),
-    });
+    if threads.count() == 1 || rows.len() <= ROWS {
+        expand((rows, out));
+    } else {
+        threads.install(|| rows.par_chunks(ROWS).zip(out.par_chunks_mut(ROWS * dim)).for_each(expand));
+    }
 }
