@@ -27,6 +27,7 @@
 //! * [`memory`]: the small functions of memory.
 //! * [`equivalence`]: two backends agree; a test for each pair, beside the suite of each.
 //! * [`cache`]: the cache path against a map of rows; [`layer`]: what the layers refuse and report.
+//! * [`plans`]: values of one plan or collection are refused by another.
 //! * [`dlrm_golden`]: training runs of a whole model that PyTorch computed.
 //!
 //! # With what
@@ -45,6 +46,7 @@ pub mod golden;
 pub mod harness;
 pub mod layer;
 pub mod oracle;
+pub mod plans;
 pub mod properties;
 pub mod runner;
 pub mod tolerance;
@@ -76,6 +78,7 @@ macro_rules! conformance {
             ; // The layers.
             cache: is_a_map_of_rows;
             layer: stale_batches_are_refused, room_for_batches, parameters_and_cache_restore, statistics;
+            plans: values_of_another_plan, batches_of_another_collection;
             dlrm_golden: training;
         }
     };

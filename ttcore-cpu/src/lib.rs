@@ -98,7 +98,10 @@ impl<F: Element> Backend for Cpu<F> {
     type Scratch = Scratch<F>;
 
     fn alloc(&self, _threads: &mut Threads, len: usize) -> Result<Vec<F>, Error> {
-        Ok(vec![F::zero(); len])
+        let mut buffer = Vec::new();
+        buffer.try_reserve_exact(len).map_err(|_| Error::TooLarge { what: "buffer" })?;
+        buffer.resize(len, F::zero());
+        Ok(buffer)
     }
 
     fn view(buffer: &Vec<F>) -> &[F] {
@@ -186,12 +189,17 @@ impl<F: Element> Backend for Cpu<F> {
     ) -> Result<(), Error> {
         let Call { plan, group, queue, scratch } = call;
         let layout = &plan.layout;
+        check::same_layout("group", layout, &group.layout)?;
+        check::same_layout("scratch", layout, &scratch.layout)?;
+        if let Some(saved) = &saved {
+            check::same_layout("saved", layout, &saved.layout)?;
+        }
         let mut views: Vec<Shared<'_, F>> = recycle(std::mem::take(&mut scratch.params));
         let collected = collect_params(layout, params, &mut views);
         let checked = collected.and_then(|()| check::length("output", None, out.len(), group.bags * layout.stride()));
         if checked.is_ok() {
             let (stamp, values) = match saved {
-                Some(Saved { stamp, tables }) => (Some(stamp), &*tables),
+                Some(Saved { stamp, tables, .. }) => (Some(stamp), &*tables),
                 None => (None, &scratch.values),
             };
             let (locals, out) = (&scratch.locals, Shared::new(out));
@@ -215,6 +223,9 @@ impl<F: Element> Backend for Cpu<F> {
     ) -> Result<(), Error> {
         let Call { plan, group, queue, scratch } = call;
         let layout = &plan.layout;
+        check::same_layout("group", layout, &group.layout)?;
+        check::same_layout("saved", layout, &saved.layout)?;
+        check::same_layout("scratch", layout, &scratch.layout)?;
         saved.stamp.check(group.fingerprint, version)?;
         check::length("gradient of the output", None, grad_out.len(), group.bags * layout.stride())?;
         if let Some(grad_weights) = &grad_weights {

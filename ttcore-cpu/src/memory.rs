@@ -1,9 +1,9 @@
 //! What forward leaves for backward, and what both work in.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use ttcore::check::Stamp;
-use ttcore::{Real, Table};
+use ttcore::{Layout, Real, Table};
 
 use crate::ops::RawSink;
 use crate::plan::{Plan, Tree};
@@ -12,6 +12,7 @@ use crate::shared::{Cells, Shared};
 /// What forward leaves for backward: products, rows, and transposed slices of the last cores.
 #[derive(Debug)]
 pub struct Saved<F> {
+    pub(crate) layout: Arc<Layout>,
     pub(crate) stamp: Stamp,
     pub(crate) tables: Vec<Values<F>>,
 }
@@ -31,6 +32,7 @@ pub(crate) struct Values<F> {
 /// Memory for intermediate values.
 #[derive(Debug)]
 pub struct Scratch<F: 'static> {
+    pub(crate) layout: Arc<Layout>,
     /// Instead of [`Saved`], for a forward that leaves nothing.
     pub(crate) values: Vec<Values<F>>,
     pub(crate) gradients: Vec<Gradients<F>>,
@@ -65,7 +67,7 @@ pub(crate) struct Local<F> {
 
 impl<F: Real> Saved<F> {
     pub(crate) fn new(plan: &Plan) -> Self {
-        Self { stamp: Stamp::default(), tables: values(plan) }
+        Self { layout: plan.layout.clone(), stamp: Stamp::default(), tables: values(plan) }
     }
 
     pub(crate) fn bytes(plan: &Plan) -> usize {
@@ -91,6 +93,7 @@ impl<F: Real> Scratch<F> {
             || Local { stack: zeros(stack), grads: zeros(grads), slice: zeros(slice), transposed: zeros(transposed) };
         let tables = plan.trees.len();
         Self {
+            layout: plan.layout.clone(),
             values: values(plan),
             gradients: gradients.collect(),
             locals: (0..plan.threads).map(|_| Mutex::new(local())).collect(),

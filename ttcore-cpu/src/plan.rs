@@ -1,5 +1,7 @@
 //! Sizes and order of work for the tables of a layout.
 
+use std::sync::Arc;
+
 use ttcore::{Error, Layout, Table, TtShape};
 
 /// Products stacked into one matrix product, in rows: bounds the memory of a task, large enough to fill the kernels.
@@ -8,7 +10,7 @@ const STACKED_ROWS: usize = 192;
 /// What [`Cpu`](crate::Cpu) knows of a layout before any batch.
 #[derive(Debug)]
 pub struct Plan {
-    pub(crate) layout: Layout,
+    pub(crate) layout: Arc<Layout>,
     pub(crate) trees: Vec<Option<Tree>>,
     /// Threads of the queue it was made on: scratch memory for so many.
     pub(crate) threads: usize,
@@ -35,7 +37,7 @@ impl Plan {
     pub(crate) fn new(layout: Layout, threads: usize) -> Result<Self, Error> {
         let tree = |table: &Table| table.cores().map(|shape| Tree::new(shape, table, layout.lookups())).transpose();
         let trees = layout.tables().iter().map(tree).collect::<Result<_, _>>()?;
-        Ok(Self { layout, trees, threads })
+        Ok(Self { layout: Arc::new(layout), trees, threads })
     }
 }
 

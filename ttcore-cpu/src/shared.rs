@@ -53,6 +53,12 @@ impl<'a, F> Shared<'a, F> {
         unsafe { std::slice::from_raw_parts(self.start.add(range.start), range.len()) }
     }
 
+    /// Where a part is, to point at: another task may be writing it.
+    pub(crate) fn place(self, range: Range<usize>) -> *const [F] {
+        assert!(range.start <= range.end && range.end <= self.len, "{range:?} of {}", self.len);
+        std::ptr::slice_from_raw_parts(self.start.wrapping_add(range.start), range.len())
+    }
+
     /// A part, to write.
     ///
     /// # Safety

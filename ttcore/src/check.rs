@@ -93,6 +93,20 @@ pub fn rows(layout: &Layout, table: usize, rows: &[u64]) -> Result<(), Error> {
     }
 }
 
+/// The fingerprint of a batch of several tables: that of the tables before, with that of the bags of the next.
+pub fn fingerprint<F: Real>(before: u64, bags: &Bags<'_, F>) -> u64 {
+    (before.rotate_left(23) ^ bags.fingerprint()).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// That a value made for a plan is used with one of the same layout.
+///
+/// # Errors
+///
+/// [`Error::OtherPlan`].
+pub fn same_layout(what: &'static str, plan: &Layout, value: &Layout) -> Result<(), Error> {
+    if core::ptr::eq(plan, value) || plan == value { Ok(()) } else { Err(Error::OtherPlan { what }) }
+}
+
 /// What a `Saved` is bound to: the batch and the version of the parameters it was made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Stamp(Option<(u64, Version)>);

@@ -99,6 +99,11 @@ pub enum Error {
         /// What changed in between.
         what: Stale,
     },
+    /// A value was made for a plan of another layout, or for another collection.
+    OtherPlan {
+        /// `"group"`, `"saved"`, `"scratch"` or `"batch"`.
+        what: &'static str,
+    },
     /// A table that was asked for does not exist.
     NoTable {
         /// The number given.
@@ -168,6 +173,7 @@ impl fmt::Display for Error {
                 Stale::Group => "the group holds another batch than this forward saw: run it again",
                 Stale::Cache => "the cache was refreshed after this batch was grouped: group it again",
             }),
+            Self::OtherPlan { what } => write!(f, "this {what} was made for other tables or another size of batch"),
             Self::NoTable { table, tables } => write!(f, "there is no table {table}, only {tables} tables"),
             Self::CacheState { what } => write!(f, "this cache state does not fit: {what}"),
         }

@@ -14,6 +14,9 @@ use crate::shape::ShapeError;
 /// a part without smaller primes is kept in one piece.
 const LARGEST_PRIME: u64 = 1 << 21;
 
+/// Cores a rule finds factors for: a 64-bit number does not have more factors above 1.
+const MAX_CORES: usize = 64;
+
 /// Nodes the search for the smallest factors visits at most, a fraction of a second.
 const SEARCH_NODES: u32 = 1 << 22;
 
@@ -33,7 +36,7 @@ const SEARCH_NODES: u32 = 1 << 22;
 ///
 /// # Errors
 ///
-/// [`ShapeError::NoRows`], [`ShapeError::TooFewCores`], or [`ShapeError::Overflow`] for a factor beyond `usize`.
+/// [`ShapeError::NoRows`], [`ShapeError::TooFewCores`], [`ShapeError::TooManyCores`], or [`ShapeError::Overflow`] for a factor beyond `usize`.
 pub fn paper_row_factors(rows: u64, cores: usize) -> Result<Vec<usize>, ShapeError> {
     check(rows, cores)?;
     let mut best = Split::none();
@@ -56,7 +59,7 @@ pub fn paper_row_factors(rows: u64, cores: usize) -> Result<Vec<usize>, ShapeErr
 ///
 /// # Errors
 ///
-/// [`ShapeError::Zero`] for no columns, [`ShapeError::TooFewCores`].
+/// [`ShapeError::Zero`] for no columns, [`ShapeError::TooFewCores`], [`ShapeError::TooManyCores`].
 pub fn column_factors(dim: usize, cores: usize) -> Result<Vec<usize>, ShapeError> {
     if dim == 0 {
         return Err(ShapeError::Zero { what: "embedding dimension", position: 0 });
@@ -88,7 +91,8 @@ pub fn smallest_row_factors(
     let costs: Vec<f64> = (0..d).map(|k| ranks[k] as f64 * col_factors[k] as f64 * ranks[k + 1] as f64).collect();
     let mut search = Smallest {
         rows,
-        limit: (rows as f64 * (1.0 + max_padding.max(0.0))).min(u64::MAX as f64) as u64,
+        // Beyond 2^53 the product rounds.
+        limit: ((rows as f64 * (1.0 + max_padding.max(0.0))).min(u64::MAX as f64) as u64).max(rows),
         costs: &costs,
         factors: alloc::vec![0; d],
         best: f64::INFINITY,
@@ -105,6 +109,9 @@ fn check(rows: u64, cores: usize) -> Result<(), ShapeError> {
     }
     if cores < 2 {
         return Err(ShapeError::TooFewCores { cores });
+    }
+    if cores > MAX_CORES {
+        return Err(ShapeError::TooManyCores { cores });
     }
     Ok(())
 }
@@ -368,6 +375,8 @@ mod tests {
             }
         }
         assert_eq!(paper_row_factors(0, 3), Err(ShapeError::NoRows));
+        assert_eq!(paper_row_factors(5, usize::MAX), Err(ShapeError::TooManyCores { cores: usize::MAX }));
+        assert_eq!(column_factors(16, 64).unwrap().len(), 64);
         assert_eq!(paper_row_factors(5, 1), Err(ShapeError::TooFewCores { cores: 1 }));
         assert!(smallest_row_factors(u64::MAX, &[2, 2, 2], &[1, 4, 4, 1], 0.0).is_err());
     }

@@ -287,6 +287,11 @@ pub enum ShapeError {
         /// Number of row factors given.
         cores: usize,
     },
+    /// A factorisation rule was asked for more cores than 64-bit numbers have factors.
+    TooManyCores {
+        /// Number of cores asked for.
+        cores: usize,
+    },
     /// Row factors, column factors and ranks do not belong to the same number of cores.
     LengthMismatch {
         /// Number of row factors, `d`.
@@ -336,6 +341,7 @@ impl fmt::Display for ShapeError {
         match self {
             Self::NoRows => write!(f, "a table needs at least one row"),
             Self::TooFewCores { cores } => write!(f, "a tensor train has at least 2 cores, not {cores}"),
+            Self::TooManyCores { cores } => write!(f, "{cores} cores are more than 64, beyond which all factors are 1"),
             Self::LengthMismatch { row_factors, col_factors, ranks } => write!(
                 f,
                 "{row_factors} row factors need {row_factors} column factors and {} ranks, not {col_factors} and {ranks}",

@@ -78,12 +78,11 @@ impl Table {
         self.core_parameters() + self.dense_rows as usize * self.dim
     }
 
-    /// Where the dense row with this address lies among the parameters; `None` for a row of the cores.
-    ///
-    /// An address beyond [`Table::addresses`] gives a range beyond the parameters.
+    /// Where the dense row with this address lies among the parameters; `None` for a row of the cores and for addresses
+    /// beyond [`Table::addresses`].
     pub fn dense_row(&self, address: u64) -> Option<Range<usize>> {
-        let row = address.checked_sub(self.core_rows())? as usize;
-        let start = self.core_parameters() + row * self.dim;
+        let row = address.checked_sub(self.core_rows()).filter(|&row| row < self.dense_rows)?;
+        let start = self.core_parameters() + row as usize * self.dim;
         Some(start..start + self.dim)
     }
 }

@@ -46,16 +46,18 @@ pub fn train<B: Backend>(
     }
     let config = settings.model(&data.table_rows)?;
     let failed = |error: B::Error| TrainError::Backend(error.to_string());
-    let mut model = Dlrm::new(backend, queue, config, settings.batch_size, settings.seed).map_err(failed)?;
-
     let order = split.train_order(settings.seed);
-    let iterations = order.len().div_ceil(settings.batch_size).saturating_mul(settings.epochs);
+    // No batch has more lines than there are.
+    let batch_size = settings.batch_size.min(data.len());
+    let mut model = Dlrm::new(backend, queue, config, batch_size, settings.seed).map_err(failed)?;
+
+    let iterations = order.len().div_ceil(batch_size).saturating_mul(settings.epochs);
     let mut reader = Reader::default();
     let mut losses = Vec::new();
     let mut samples = 0;
     let start = Instant::now();
     for _ in 0..settings.epochs {
-        for rows in order.chunks(settings.batch_size) {
+        for rows in order.chunks(batch_size) {
             let loss = model.train_step(queue, reader.read(data, rows), settings.lr).map_err(failed)?;
             losses.push(loss);
             samples += rows.len();
@@ -63,7 +65,7 @@ pub fn train<B: Backend>(
         }
     }
     let seconds = start.elapsed().as_secs_f64();
-    let mut evaluate = |range| evaluate(&mut model, queue, data, range, settings.batch_size, &mut reader);
+    let mut evaluate = |range| evaluate(&mut model, queue, data, range, batch_size, &mut reader);
     let test = evaluate(split.test).map_err(failed)?;
     let validation = evaluate(split.validation).map_err(failed)?;
     Ok(Outcome::new(settings, data, &mut model, &losses, seconds, test, validation))

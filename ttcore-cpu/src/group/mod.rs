@@ -4,8 +4,10 @@ mod sort;
 mod tasks;
 mod tree;
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
-use ttcore::{Bags, Error, Real, Table, check};
+use ttcore::{Bags, Error, Layout, Real, Table, check};
 
 use crate::plan::Plan;
 use crate::threads::Threads;
@@ -20,6 +22,7 @@ const SHARED_LOOKUPS: usize = 2048;
 /// One batch of all tables.
 #[derive(Debug)]
 pub struct Group<F> {
+    pub(crate) layout: Arc<Layout>,
     pub(crate) bags: usize,
     pub(crate) fingerprint: u64,
     pub(crate) tables: Vec<TableGroup<F>>,
@@ -55,7 +58,7 @@ impl<F: Real> Group<F> {
     pub(crate) fn new(plan: &Plan) -> Self {
         let table = |(table, tree): (&Table, &Option<crate::plan::Tree>)| TableGroup::new(plan, table, tree.as_ref());
         let tables = plan.layout.tables().iter().zip(&plan.trees).map(table).collect();
-        Self { bags: 0, fingerprint: 0, tables, tasks: Tasks::new(plan) }
+        Self { layout: plan.layout.clone(), bags: 0, fingerprint: 0, tables, tasks: Tasks::new(plan) }
     }
 
     pub(crate) fn bytes(plan: &Plan) -> usize {
@@ -71,6 +74,7 @@ impl<F: Real> Group<F> {
         plan: &Plan,
         bags: impl IntoIterator<Item = Bags<'a, F>>,
     ) -> Result<(), Error> {
+        check::same_layout("group", &plan.layout, &self.layout)?;
         (self.bags, self.fingerprint) = (0, 0);
         let filled = self.load(plan, bags);
         if let Err(error) = filled {
@@ -98,7 +102,7 @@ impl<F: Real> Group<F> {
         for (table, bags) in bags.into_iter().enumerate() {
             check::bags(&plan.layout, table, &bags, (table > 0).then_some(self.bags))?;
             self.bags = bags.bags();
-            self.fingerprint = self.fingerprint.rotate_left(1) ^ bags.fingerprint();
+            self.fingerprint = check::fingerprint(self.fingerprint, &bags);
             self.tables[table].load(&plan.layout.tables()[table], plan.trees[table].as_ref(), &bags);
             tables += 1;
         }

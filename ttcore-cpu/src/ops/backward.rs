@@ -43,7 +43,7 @@ impl<F: Real> Work<F> for Backward<'_, F> {
 
     fn run<K: Kernels<F>>(self, kernels: K) {
         let this = &self;
-        this.threads.enter(this.group.tasks.largest(), || {
+        this.threads.enter(this.group.tasks.largest().max(this.sinks.len()), || {
             if let Some(grad_weights) = this.grad_weights {
                 // Before anything is updated: dense rows are read where they are.
                 let region = &this.group.tasks.weights;
@@ -118,8 +118,7 @@ impl<F: Real> Backward<'_, F> {
         let mut local = lock(&self.locals[self.threads.current() % self.locals.len()]);
         for dense in task.range.clone() {
             if let Some(&ahead) = batch.dense.get(dense + AHEAD) {
-                // SAFETY: a hint does not read, and rows of other tasks are only pointed at.
-                kernels.prefetch(unsafe { sink.params.get(dense_range(table, ahead)) });
+                kernels.prefetch(sink.params.place(dense_range(table, ahead)));
             }
             let grad = &mut local.slice[..table.dim()];
             self.row(kernels, task.table, batch.core_rows + dense, grad);

@@ -301,12 +301,12 @@ unsafe fn each<V: Vector, const P: usize>(
 
 /// [`Kernels::prefetch`](super::Kernels::prefetch).
 #[inline(always)]
-pub(super) fn prefetch<F>(numbers: &[F]) {
+pub(super) fn prefetch<F>(numbers: *const [F]) {
     /// Bytes of a cache line, and most lines to fetch.
     const LINE: usize = 64;
     const MOST: usize = 4;
-    let begin = numbers.as_ptr().cast::<i8>();
-    for offset in (0..size_of_val(numbers).min(MOST * LINE)).step_by(LINE) {
+    let begin = numbers.cast::<i8>();
+    for offset in (0..(numbers.len() * size_of::<F>()).min(MOST * LINE)).step_by(LINE) {
         // SAFETY: SSE is part of x86-64, and a prefetch of any address has no effect but on caches.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(begin.wrapping_add(offset)) }
     }

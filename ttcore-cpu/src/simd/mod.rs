@@ -91,7 +91,7 @@ pub trait Kernels<F>: Copy + Send + Sync + 'static {
     fn update(self, update: &Update, lr: f64, params: &mut [F], grads: &[F], state: [&mut [F]; 2]);
 
     /// A hint that these numbers will be read or written soon: their first four cache lines.
-    fn prefetch(self, numbers: &[F]);
+    fn prefetch(self, numbers: *const [F]);
 }
 
 /// Generic work, to be run with the kernels of some instruction set.

@@ -110,7 +110,7 @@ impl<F: Real> Kernels<F> for Portable {
         update.apply(lr, params, grads, state);
     }
 
-    fn prefetch(self, _numbers: &[F]) {}
+    fn prefetch(self, _numbers: *const [F]) {}
 }
 
 /// `M` rows of `C`, by tiles of columns.

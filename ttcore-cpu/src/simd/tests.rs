@@ -236,7 +236,7 @@ impl<F: Element> Work<F> for Slices {
             }
             let product = x.iter().zip(&y).map(|(x, y)| x.as_f64() * y.as_f64()).sum::<f64>();
             close(kernels.dot(&x, &y), product, n, "dot");
-            kernels.prefetch(&x);
+            kernels.prefetch(&x[..]);
         }
     }
 }

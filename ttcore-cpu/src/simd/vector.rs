@@ -151,7 +151,7 @@ macro_rules! kernels {
             }
 
             #[inline(always)]
-            fn prefetch(self, numbers: &[$real]) {
+            fn prefetch(self, numbers: *const [$real]) {
                 $crate::simd::elementwise::prefetch(numbers);
             }
         }

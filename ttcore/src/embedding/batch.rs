@@ -20,6 +20,8 @@ pub struct Batch<B: Backend> {
     pub(super) group: B::Group,
     pub(super) saved: B::Saved,
     pub(super) mode: Mode,
+    /// The collection it was made for.
+    pub(super) owner: usize,
     /// State of the caches the addresses were taken from.
     pub(super) generation: u64,
     /// For each table with a cache, where its lookups go, `[L]`.

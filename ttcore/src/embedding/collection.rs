@@ -88,6 +88,7 @@ impl<B: Backend> EmbeddingBagCollection<B> {
             group: self.backend.new_group(queue, &self.plan)?,
             saved: self.backend.new_saved(queue, &self.plan)?,
             mode: Mode::Evaluate,
+            owner: self.identity(),
             generation: self.generation,
             addresses: self.tables.iter().map(room).collect(),
         })
@@ -107,6 +108,7 @@ impl<B: Backend> EmbeddingBagCollection<B> {
         mode: Mode,
     ) -> Result<(), B::Error> {
         let bags = bags.into_iter();
+        self.check_owner(batch)?;
         self.check(bags.clone())?;
         (batch.mode, batch.generation) = (mode, self.generation);
         for ((held, addresses), bags) in self.tables.iter_mut().zip(&mut batch.addresses).zip(bags.clone()) {
@@ -219,15 +221,18 @@ impl<B: Backend> EmbeddingBagCollection<B> {
     ///
     /// The backend's.
     pub fn refresh(&mut self, queue: &mut B::Queue) -> Result<Vec<Refresh>, B::Error> {
+        // First, so that nothing is taken for current if loading fails.
+        let (generation, version) = (self.generation, self.version);
+        self.generation += 1;
+        self.parameters_changed();
         let mut refreshes = Vec::with_capacity(self.tables.len());
         for table in 0..self.tables.len() {
             let refresh = self.tables[table].cache.as_mut().map(FrequencyCache::refresh).unwrap_or_default();
             self.load(queue, table, &refresh)?;
             refreshes.push(refresh);
         }
-        if refreshes.iter().any(|refresh| !refresh.load.is_empty() || !refresh.evicted.is_empty()) {
-            self.generation += 1;
-            self.parameters_changed();
+        if refreshes.iter().all(|refresh| refresh.load.is_empty() && refresh.evicted.is_empty()) {
+            (self.generation, self.version) = (generation, version);
         }
         Ok(refreshes)
     }
@@ -371,7 +376,17 @@ impl<B: Backend> EmbeddingBagCollection<B> {
         self.tables.get(table).ok_or(Error::NoTable { table, tables: self.tables.len() })
     }
 
+    /// Where the tables are: no other collection has them there, and they do not move with this one.
+    fn identity(&self) -> usize {
+        self.tables.as_ptr().addr()
+    }
+
+    fn check_owner(&self, batch: &Batch<B>) -> Result<(), Error> {
+        if batch.owner == self.identity() { Ok(()) } else { Err(Error::OtherPlan { what: "batch" }) }
+    }
+
     fn check_generation(&self, batch: &Batch<B>) -> Result<(), Error> {
+        self.check_owner(batch)?;
         if batch.generation == self.generation { Ok(()) } else { Err(Error::Stale { what: Stale::Cache }) }
     }
 

@@ -28,7 +28,7 @@ pub struct TableConfig {
     /// What the learning rate is multiplied by for the cores.
     pub(super) core_lr_multiplier: f64,
     /// Rows whose accesses are counted at most.
-    pub(super) max_counted: usize,
+    pub(super) max_counted: Option<usize>,
     pub(super) frozen: bool,
 }
 
@@ -59,7 +59,7 @@ impl TableConfig {
             init: CoreInit::default(),
             rule: Rule::default(),
             core_lr_multiplier: 1.0,
-            max_counted: 0,
+            max_counted: None,
             frozen: false,
         }
     }
@@ -72,14 +72,13 @@ impl TableConfig {
     pub fn with_cache(mut self, slots: usize) -> Result<Self, Error> {
         if let Some(shape) = self.table.cores() {
             self.table = Table::cached(shape.clone(), slots).ok_or(Error::TooLarge { what: "cache" })?;
-            self.max_counted = FrequencyCache::default_max_counted(slots);
         }
         Ok(self)
     }
 
     /// Counts the accesses of at most `rows` rows, instead of [`FrequencyCache::default_max_counted`].
     pub fn with_max_counted(mut self, rows: usize) -> Self {
-        self.max_counted = rows;
+        self.max_counted = Some(rows);
         self
     }
 
@@ -124,6 +123,8 @@ impl TableConfig {
 
     pub(super) fn cache(&self) -> Result<Option<FrequencyCache>, Error> {
         let cached = self.table.cores().is_some() && self.table.dense_rows() > 0;
-        cached.then(|| FrequencyCache::new(self.table.dense_rows() as usize, self.max_counted)).transpose()
+        let slots = self.table.dense_rows() as usize;
+        let max_counted = self.max_counted.unwrap_or(FrequencyCache::default_max_counted(slots));
+        cached.then(|| FrequencyCache::new(slots, max_counted)).transpose()
     }
 }

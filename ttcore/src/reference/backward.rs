@@ -89,7 +89,7 @@ fn apply<F: Real>(
     update: Update,
     scratch: &mut Scratch<F>,
 ) {
-    let Scratch { products, rows: row_grads, cores } = scratch;
+    let Scratch { products, rows: row_grads, cores, .. } = scratch;
     let core_grads = &mut cores[..table.core_parameters()];
     core_grads.fill(F::zero());
     add_core_grads(table, batch, params, row_grads, core_grads, products);

@@ -13,6 +13,7 @@ use crate::real::Real;
 /// One batch of all tables.
 #[derive(Clone, Debug)]
 pub struct Group<F> {
+    pub(super) layout: Layout,
     pub(super) bags: usize,
     pub(super) fingerprint: u64,
     pub(super) tables: Vec<TableGroup<F>>,
@@ -48,7 +49,7 @@ impl<F: Real> Group<F> {
             position: HashMap::with_capacity(plan.lookups()),
             lookups: Vec::with_capacity(plan.lookups()),
         };
-        Self { bags: 0, fingerprint: 0, tables: plan.tables().iter().map(table).collect() }
+        Self { layout: plan.clone(), bags: 0, fingerprint: 0, tables: plan.tables().iter().map(table).collect() }
     }
 
     pub(super) fn bytes(plan: &Layout) -> usize {
@@ -59,6 +60,7 @@ impl<F: Real> Group<F> {
     }
 
     pub(super) fn fill<'a>(&mut self, plan: &Layout, bags: impl IntoIterator<Item = Bags<'a, F>>) -> Result<(), Error> {
+        check::same_layout("group", plan, &self.layout)?;
         self.clear();
         let filled = self.fill_tables(plan, bags);
         if filled.is_err() {
@@ -82,7 +84,7 @@ impl<F: Real> Group<F> {
         for (table, bags) in bags.into_iter().enumerate() {
             check::bags(plan, table, &bags, (table > 0).then_some(self.bags))?;
             self.bags = bags.bags();
-            self.fingerprint = self.fingerprint.rotate_left(1) ^ bags.fingerprint();
+            self.fingerprint = check::fingerprint(self.fingerprint, &bags);
             self.tables[table].fill(&bags);
             tables += 1;
         }

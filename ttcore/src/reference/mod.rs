@@ -37,6 +37,7 @@ impl<F: Real> Reference<F> {
 /// What forward leaves: the unique rows of each table `[U][N]`, for the gradients of the per-sample weights.
 #[derive(Clone, Debug)]
 pub struct Saved<F> {
+    layout: Layout,
     stamp: Stamp,
     rows: Vec<Vec<F>>,
 }
@@ -44,6 +45,7 @@ pub struct Saved<F> {
 /// Memory for intermediate values.
 #[derive(Clone, Debug)]
 pub struct Scratch<F> {
+    layout: Layout,
     /// Products of one row: [`algebra::scratch_len`] of the largest shape.
     products: Vec<F>,
     /// Rows of one table, or their gradients, `[U][N]`.
@@ -74,7 +76,10 @@ impl<F: Real> Backend for Reference<F> {
     type Scratch = Scratch<F>;
 
     fn alloc(&self, _queue: &mut (), len: usize) -> Result<Vec<F>, Error> {
-        Ok(alloc::vec![F::zero(); len])
+        let mut buffer = Vec::new();
+        buffer.try_reserve_exact(len).map_err(|_| Error::TooLarge { what: "buffer" })?;
+        buffer.resize(len, F::zero());
+        Ok(buffer)
     }
 
     fn view(buffer: &Vec<F>) -> &[F] {
@@ -141,12 +146,12 @@ impl<F: Real> Backend for Reference<F> {
 
     fn new_saved(&self, _queue: &mut (), plan: &Layout) -> Result<Saved<F>, Error> {
         let rows = plan.tables().iter().map(|table| Vec::with_capacity(plan.lookups() * table.dim()));
-        Ok(Saved { stamp: Stamp::default(), rows: rows.collect() })
+        Ok(Saved { layout: plan.clone(), stamp: Stamp::default(), rows: rows.collect() })
     }
 
     fn new_scratch(&self, _queue: &mut (), plan: &Layout) -> Result<Scratch<F>, Error> {
         let [products, rows, cores] = scratch_lens(plan).map(|len| alloc::vec![F::zero(); len]);
-        Ok(Scratch { products, rows, cores })
+        Ok(Scratch { layout: plan.clone(), products, rows, cores })
     }
 
     fn group<'a>(
@@ -167,6 +172,11 @@ impl<F: Real> Backend for Reference<F> {
         out: &mut [F],
         saved: Option<&mut Saved<F>>,
     ) -> Result<(), Error> {
+        check::same_layout("group", call.plan, &call.group.layout)?;
+        check::same_layout("scratch", call.plan, &call.scratch.layout)?;
+        if let Some(saved) = &saved {
+            check::same_layout("saved", call.plan, &saved.layout)?;
+        }
         let params = check::collect(call.plan, "parameter views", params)?;
         forward::forward(call, version, &params, out, saved)
     }
@@ -180,6 +190,9 @@ impl<F: Real> Backend for Reference<F> {
         grad_out: &[F],
         grad_weights: Option<&mut [F]>,
     ) -> Result<(), Error> {
+        check::same_layout("group", call.plan, &call.group.layout)?;
+        check::same_layout("saved", call.plan, &saved.layout)?;
+        check::same_layout("scratch", call.plan, &call.scratch.layout)?;
         let sinks = check::collect(call.plan, "sinks", sinks)?;
         backward::backward(call, version, saved, sinks, grad_out, grad_weights)
     }
@@ -191,6 +204,7 @@ impl<F: Real> Backend for Reference<F> {
         scratch: &mut Scratch<F>,
         wanted: impl IntoIterator<Item = Expand<'a, Self>>,
     ) -> Result<(), Error> {
+        check::same_layout("scratch", plan, &scratch.layout)?;
         let wanted: Vec<_> = wanted.into_iter().collect();
         for Expand { table, params, rows, out } in &wanted {
             check::rows(plan, *table, rows)?;
