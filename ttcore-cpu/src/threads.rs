@@ -49,7 +49,7 @@ impl Threads {
     }
 
     /// Runs `call` on one of the threads. Operations called from there find the others at once; called from outside,
-    /// each hands its work over first, which costs some ten microseconds. A training loop belongs in here.
+    /// each hands its work over first, which a small batch notices. A training loop belongs in here.
     pub fn install<T: Send>(&self, call: impl FnOnce() -> T + Send) -> T {
         match &self.pool {
             Some(pool) => pool.install(call),

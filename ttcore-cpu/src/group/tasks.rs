@@ -109,7 +109,7 @@ impl Tasks {
             add(&mut regions[0], Part::Transpose, nodes.last.len(), &|_| last_len * READ);
             for k in 2.min(levels)..=levels {
                 let level = &nodes.levels[k - 1];
-                let rows = |group| level.nodes(group).map(|node| level.rows(node).len()).sum::<usize>();
+                let rows = |group| level.nodes(group).map(|node| level.child_range(node).len()).sum::<usize>();
                 let work = |group: usize| {
                     let rows = if k == levels { rows(group) * row_work } else { 0 };
                     level.nodes(group).len() * node_work(k) + rows
@@ -124,8 +124,8 @@ impl Tasks {
             }
             let first = &nodes.levels[0];
             let slice = tree.shape.slice_len(0);
-            add(outer, Part::First, first.digits.len(), &|group| (first.children(group).len() + 2) * slice * READ);
-            add(outer, Part::Last, nodes.last.len(), &|group| nodes.last.children(group).len() * row_work);
+            add(outer, Part::First, first.digits.len(), &|group| (first.child_range(group).len() + 2) * slice * READ);
+            add(outer, Part::Last, nodes.last.len(), &|group| nodes.last.child_range(group).len() * row_work);
         }
     }
 }

@@ -28,7 +28,8 @@ pub(crate) struct Level {
     pub(crate) digits: Vec<u32>,
     /// For each group, its first node; and the number of nodes.
     starts: Vec<u32>,
-    /// Children of all nodes, or rows at the last level, and where those of each node begin.
+    /// Children of all nodes, and where those of each node begin. The last level has no list: its children are rows, which
+    /// follow each other.
     children: Vec<u32>,
     child_starts: Vec<u32>,
     keys: Vec<u64>,
@@ -85,7 +86,6 @@ impl Nodes {
             node_of.push(deepest.keys.len() as u32 - 1);
         }
         deepest.child_starts.push(row_keys.len() as u32);
-        deepest.children.extend(0..row_keys.len() as u32);
 
         // Rows by their last digit.
         last_of.resize(row_keys.len(), 0);
@@ -172,7 +172,7 @@ impl Level {
 
     /// Children of a node.
     pub(crate) fn children(&self, node: usize) -> &[u32] {
-        &self.children[self.child_starts[node] as usize..self.child_starts[node + 1] as usize]
+        &self.children[self.child_range(node)]
     }
 
     /// A child some places behind the first of a node, which may be another node's: to ask for what will be needed soon.
@@ -180,8 +180,8 @@ impl Level {
         self.children.get(self.child_starts[node] as usize + places).copied()
     }
 
-    /// Children of a node of the last level, which are rows that follow each other.
-    pub(crate) fn rows(&self, node: usize) -> Range<usize> {
+    /// Where the children of a node are among all; at the last level, its rows.
+    pub(crate) fn child_range(&self, node: usize) -> Range<usize> {
         self.child_starts[node] as usize..self.child_starts[node + 1] as usize
     }
 }

@@ -193,7 +193,7 @@ impl<F: Real> Backward<'_, F> {
         let (nodes, values) = (&self.group.tables[table].nodes, &self.values[table]);
         let (rank, cols, dim) = (tree.last_rank(), tree.last_cols(), tree.shape.dim());
         let last_len = rank * cols;
-        let rows = nodes.levels[tree.levels() - 1].rows(node);
+        let rows = nodes.levels[tree.levels() - 1].child_range(node);
         for row in rows.clone() {
             let last = nodes.last_of[row] as usize;
             // SAFETY: the gradient of a row belongs to the task that has its node; transposed slices are not written in

@@ -108,7 +108,7 @@ impl<F: Real> Forward<'_, F> {
         let (len, last_len) = (tree.product_len(k), rank * cols);
         // SAFETY: this task wrote the product just now and nobody else does.
         let product = unsafe { values.products[k - 1].get(node * len..(node + 1) * len) };
-        for row in batch.nodes.levels[k - 1].rows(node) {
+        for row in batch.nodes.levels[k - 1].child_range(node) {
             let last = batch.nodes.last_of[row] as usize;
             // SAFETY: transposed slices were written in the region before; a row belongs to the task that has its node.
             let (last, out) = unsafe {

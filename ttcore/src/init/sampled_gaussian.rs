@@ -13,7 +13,8 @@ use rand_distr::{Distribution, Exp1};
 /// # Notes
 ///
 /// A product of entries kept away from zero is itself kept away from zero; summed over the bonds, the table comes
-/// close to a Gaussian already at low rank (kurtosis 3.04 at rank 8 for `d = 3`, against 4.7 with Gaussian entries).
+/// close to a Gaussian already at low rank: by the formula at [`Gaussian`](super::Gaussian), with `k = 1.097`, its kurtosis
+/// is 3.04 at rank 8, against 4.7 with Gaussian entries.
 ///
 /// The paper's Algorithm 3 [^1] redraws while `x <= 2` and divides by `(1/3n)^(1/(2d))`; a table of a large positive mean
 /// would come out. The published code redraws while `|x| < 2` and multiplies, and so do we. Instead of redrawing, which
