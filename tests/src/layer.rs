@@ -171,6 +171,17 @@ pub fn collections_restore<B: Backend>(make: impl Fn() -> (B, B::Queue)) {
             tables.backend().download(queue, B::slice(view, start..start + part.len()), part).expect("a part");
         }
         assert_eq!(parts, ours.1);
+        for (part, start) in ours.0.chunks(7).zip((0..).step_by(7)) {
+            let negated: Vec<_> = part.iter().map(|&x| -x).collect();
+            other.set_parameters_part(other_queue, table, start, &negated).expect("a part");
+        }
+        for (part, start) in ours.1.chunks(7).zip((0..).step_by(7)) {
+            let negated: Vec<_> = part.iter().map(|&x| -x).collect();
+            other.set_state_part(other_queue, table, start, &negated).expect("a part");
+        }
+        let negated = |values: Vec<B::Float>| values.into_iter().map(|x| -x).collect::<Vec<_>>();
+        assert_eq!(other.parameters(other_queue, table).expect("parameters"), negated(ours.0));
+        assert_eq!(other.state(other_queue, table).expect("state"), negated(ours.1));
     }
     assert_eq!((tables.steps(), other.steps()), (12, 12));
 
@@ -178,6 +189,10 @@ pub fn collections_restore<B: Backend>(make: impl Fn() -> (B, B::Queue)) {
     refused::<B, _>(
         other.set_state(other_queue, 1, &wrong),
         Error::Length { what: "optimiser state", table: Some(1), got: 3, want: 0 },
+    );
+    refused::<B, _>(
+        other.set_parameters_part(other_queue, 1, 7 * DIM - 2, &wrong),
+        Error::Length { what: "parameters", table: Some(1), got: 7 * DIM + 1, want: 7 * DIM },
     );
     refused::<B, _>(other.set_cache_state(1, &state), Error::CacheState { what: "the table has no cache" });
     refused::<B, _>(other.parameters(other_queue, 2), Error::NoTable { table: 2, tables: 2 });

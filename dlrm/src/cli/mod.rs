@@ -2,7 +2,12 @@
 
 mod backend;
 mod bench;
+mod data;
+mod eval;
+mod interrupt;
+mod log;
 mod memory;
+mod meter;
 mod report;
 mod shapes;
 mod train;
@@ -11,6 +16,7 @@ use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use dlrm::train::TrainError;
 
 /// Deep learning recommendation model (DLRM) with tensor-train compressed embedding tables (TT-Rec).
 #[derive(Parser)]
@@ -22,7 +28,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Train(train::Args),
+    // The largest by far, and made once.
+    Train(Box<train::Args>),
+    Eval(eval::Args),
     Shapes(shapes::Args),
     Memory(memory::Args),
     #[command(subcommand)]
@@ -33,6 +41,7 @@ enum Command {
 pub(crate) fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(args) => train::run(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::Shapes(args) => shapes::run(&args),
         Command::Memory(args) => memory::run(&args),
         Command::Bench(bench) => bench::run(&bench),
@@ -40,16 +49,24 @@ pub(crate) fn run() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast::<clap::Error>() {
+            Ok(usage) => usage.exit(),
+            Err(error) => {
+                eprintln!("error: {error}");
+                if is_interrupt(error.as_ref()) { ExitCode::from(interrupt::EXIT) } else { ExitCode::FAILURE }
+            }
+        },
     }
 }
 
 /// Whether whoever reads our output has had enough, as `head` does.
 fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+/// Whether the user stopped us.
+fn is_interrupt(error: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(TrainError::Interrupted { .. }))
 }
 
 /// What a command ends with.

@@ -39,6 +39,16 @@ impl<F: Real> Linear<F> {
         self.bias.len()
     }
 
+    /// All that training changes, by name, in order: what a checkpoint holds of the layer.
+    pub fn tensors(&self) -> [(&'static str, &[F]); 2] {
+        [("weight", &self.weight), ("bias", &self.bias)]
+    }
+
+    /// The same, to write.
+    pub fn tensors_mut(&mut self) -> [(&'static str, &mut [F]); 2] {
+        [("weight", &mut self.weight), ("bias", &mut self.bias)]
+    }
+
     /// `output` `[B][outputs]` from `input` `[B][inputs]`.
     pub fn forward(&self, input: &[F], output: &mut [F]) {
         let (inputs, outputs) = (self.inputs(), self.outputs());

@@ -1,6 +1,7 @@
 //! All tables of a model.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use super::{Batch, Bytes, Mode, TableConfig, TableStatistics};
 use crate::backend::{Backend, Call, Expand, Sink, Version, Workspace};
@@ -359,14 +360,39 @@ impl<B: Backend> EmbeddingBagCollection<B> {
         Ok(B::view(&self.held(table)?.state))
     }
 
-    /// The optimiser state of a table, to write in parts.
+    /// Replaces a part of the parameters of a table, from number `start`: for those that come in parts.
     ///
     /// # Errors
     ///
-    /// [`Error::NoTable`].
-    pub fn state_mut(&mut self, table: usize) -> Result<B::ViewMut<'_>, B::Error> {
-        self.held(table)?;
-        Ok(B::view_mut(&mut self.tables[table].state))
+    /// [`Error::NoTable`], [`Error::Length`] if the part leaves the table, or the backend's.
+    pub fn set_parameters_part(
+        &mut self,
+        queue: &mut B::Queue,
+        table: usize,
+        start: usize,
+        values: &[B::Float],
+    ) -> Result<(), B::Error> {
+        let range = part("parameters", table, start, values.len(), self.held(table)?.config.table.parameters())?;
+        self.parameters_changed();
+        let whole = B::view_mut(&mut self.tables[table].params);
+        self.backend.upload(queue, values, B::slice_mut(whole, range))
+    }
+
+    /// Replaces a part of the optimiser state of a table, from number `start`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoTable`], [`Error::Length`] if the part leaves the table, or the backend's.
+    pub fn set_state_part(
+        &mut self,
+        queue: &mut B::Queue,
+        table: usize,
+        start: usize,
+        values: &[B::Float],
+    ) -> Result<(), B::Error> {
+        let range = part("optimiser state", table, start, values.len(), self.held(table)?.state_len())?;
+        let whole = B::view_mut(&mut self.tables[table].state);
+        self.backend.upload(queue, values, B::slice_mut(whole, range))
     }
 
     /// What the cache of a table knows, for a checkpoint; `None` without a cache.
@@ -489,6 +515,12 @@ impl<B: Backend> Held<B> {
             traffic: self.cache.as_mut().map(FrequencyCache::take_traffic),
         }
     }
+}
+
+/// Where a part of a table's numbers lies, if it is within them.
+fn part(what: &'static str, table: usize, start: usize, len: usize, whole: usize) -> Result<Range<usize>, Error> {
+    let end = start.saturating_add(len);
+    if end > whole { Err(Error::Length { what, table: Some(table), got: end, want: whole }) } else { Ok(start..end) }
 }
 
 /// Finds where each lookup goes (paper, Figure 4: `I = I_C + I_T`), and counts it in training.

@@ -1,0 +1,45 @@
+//! Lines of a data set as samples.
+
+use std::ops::Range;
+
+use ttcore::Real;
+
+use crate::data::{Batch, Dataset};
+use crate::model::Samples;
+
+/// Lines of a data set as samples in the model's type of numbers; memory is reused.
+#[derive(Default)]
+pub(super) struct Reader<F> {
+    batch: Batch,
+    dense: Vec<F>,
+    labels: Vec<F>,
+}
+
+impl<F: Real> Reader<F> {
+    /// The lines `rows`, in that order.
+    pub(super) fn read(&mut self, data: &Dataset, rows: &[usize]) -> Samples<'_, F> {
+        data.fill_batch(rows, &mut self.batch);
+        self.samples()
+    }
+
+    /// Consecutive lines.
+    pub(super) fn read_range(&mut self, data: &Dataset, rows: Range<usize>) -> Samples<'_, F> {
+        data.fill_batch_range(rows, &mut self.batch);
+        self.samples()
+    }
+
+    /// Labels of the last batch.
+    pub(super) fn labels(&self) -> &[f32] {
+        &self.batch.labels
+    }
+
+    fn samples(&mut self) -> Samples<'_, F> {
+        let convert = |from: &[f32], to: &mut Vec<F>| {
+            to.clear();
+            to.extend(from.iter().map(|&x| F::of(f64::from(x))));
+        };
+        convert(&self.batch.dense, &mut self.dense);
+        convert(&self.batch.labels, &mut self.labels);
+        Samples { dense: &self.dense, indices: &self.batch.indices, labels: &self.labels }
+    }
+}
