@@ -9,7 +9,7 @@ use ttcore::{Backend, Real};
 
 use crate::data::{Batch, Dataset, Split};
 use crate::metrics;
-use crate::model::{Dlrm, Samples};
+use crate::model::{Dlrm, Number, Samples};
 
 pub use outcome::{Evaluation, Outcome, TableSummary};
 pub use settings::{TrainError, TrainSettings, TtSettings};
@@ -33,7 +33,7 @@ pub struct Progress {
 /// # Errors
 ///
 /// [`TrainError`] for settings or data that make no model, the backend's errors as text among them.
-pub fn train<B: Backend>(
+pub fn train<B: Backend<Float: Number>>(
     backend: B,
     queue: &mut B::Queue,
     data: &Dataset,
@@ -72,7 +72,7 @@ pub fn train<B: Backend>(
 }
 
 /// Metrics of a model on a range of the lines.
-fn evaluate<B: Backend>(
+fn evaluate<B: Backend<Float: Number>>(
     model: &mut Dlrm<B>,
     queue: &mut B::Queue,
     data: &Dataset,
