@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use dlrm::checkpoint::Checkpoint;
 use dlrm::data::Dataset;
+use dlrm::model::Number;
 use dlrm::train::{DataIdentity, Evaluation, Part, TrainError, Trainer};
 use serde::Serialize;
 use ttcore::{Backend, Reference};
@@ -99,7 +100,7 @@ fn print(split: Part, evaluation: &Evaluation) -> io::Result<()> {
     out.flush()
 }
 
-fn evaluate<B: Backend>(
+fn evaluate<B: Backend<Float: Number>>(
     backend: B,
     queue: &mut B::Queue,
     data: &Dataset,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use ttcore::Rule;
 use ttcore::cache::Schedule;
 
 use super::error::TrainError;
@@ -71,12 +72,12 @@ impl Hyperparameters {
     ///
     /// [`TrainError`] for tables or layers that cannot be made or do not fit together.
     pub fn model(&self) -> Result<ModelConfig, TrainError> {
-        let rule = self.optimizer.into();
+        let rule: Rule = self.optimizer.into();
         let table =
             |(number, table): (usize, &TableSettings)| table.config(self.dim, rule).map_err(TrainError::table(number));
         let tables = self.tables.iter().enumerate().map(table).collect::<Result<Vec<_>, _>>()?;
         let top = [&[interaction::width(self.dim, tables.len())], &self.top[..]].concat();
-        Ok(ModelConfig::new(self.dim, self.bottom.clone(), top, tables)?)
+        Ok(ModelConfig::new(self.dim, self.bottom.clone(), top, tables)?.with_rule(rule))
     }
 
     /// The first setting that differs from another run's.

@@ -10,6 +10,7 @@ use super::settings::Optimizer;
 use super::state::{Best, Evaluation};
 use super::tables::TableSettings;
 use super::trainer::Trainer;
+use crate::model::Number;
 
 /// One embedding table of the trained model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -108,7 +109,7 @@ pub(super) struct Run {
 }
 
 impl Outcome {
-    pub(super) fn new<B: Backend>(
+    pub(super) fn new<B: Backend<Float: Number>>(
         trainer: &mut Trainer<'_, B>,
         test: Evaluation,
         validation: Evaluation,

@@ -16,30 +16,34 @@ pub(super) struct Reader<F> {
 }
 
 impl<F: Real> Reader<F> {
-    /// The lines `rows`, in that order.
-    pub(super) fn read(&mut self, data: &Dataset, rows: &[usize]) -> Samples<'_, F> {
+    /// Reads the lines `rows`, in that order.
+    pub(super) fn read(&mut self, data: &Dataset, rows: &[usize]) {
         data.fill_batch(rows, &mut self.batch);
-        self.samples()
+        self.convert();
     }
 
-    /// Consecutive lines.
-    pub(super) fn read_range(&mut self, data: &Dataset, rows: Range<usize>) -> Samples<'_, F> {
+    /// Reads consecutive lines.
+    pub(super) fn read_range(&mut self, data: &Dataset, rows: Range<usize>) {
         data.fill_batch_range(rows, &mut self.batch);
-        self.samples()
+        self.convert();
     }
 
-    /// Labels of the last batch.
+    /// The lines last read.
+    pub(super) fn samples(&self) -> Samples<'_, F> {
+        Samples { dense: &self.dense, indices: &self.batch.indices, labels: &self.labels }
+    }
+
+    /// Their labels.
     pub(super) fn labels(&self) -> &[f32] {
         &self.batch.labels
     }
 
-    fn samples(&mut self) -> Samples<'_, F> {
+    fn convert(&mut self) {
         let convert = |from: &[f32], to: &mut Vec<F>| {
             to.clear();
             to.extend(from.iter().map(|&x| F::of(f64::from(x))));
         };
         convert(&self.batch.dense, &mut self.dense);
         convert(&self.batch.labels, &mut self.labels);
-        Samples { dense: &self.dense, indices: &self.batch.indices, labels: &self.labels }
     }
 }

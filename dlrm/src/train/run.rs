@@ -14,6 +14,7 @@ use super::state::{DataIdentity, Evaluation};
 use super::trainer::{Step, Trainer};
 use crate::checkpoint::{Checkpoint, Folder, Skipped, Target};
 use crate::data::{Dataset, Split};
+use crate::model::Number;
 
 /// How a run is followed and kept. Nothing here changes what is learned.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -46,7 +47,7 @@ pub struct CheckpointOptions {
 ///
 /// [`TrainError`] for settings or data that make no model, a checkpoint that cannot be written or is of another run, or a
 /// run that was interrupted.
-pub fn train<B: Backend>(
+pub fn train<B: Backend<Float: Number>>(
     backend: B,
     queue: &mut B::Queue,
     data: &Dataset,
@@ -158,7 +159,7 @@ impl Window {
     }
 }
 
-impl<B: Backend> Loop<'_, '_, B> {
+impl<B: Backend<Float: Number>> Loop<'_, '_, B> {
     /// Steps until the end, and what is due after them. A checkpoint holds the state right after its step, and what comes
     /// later is done again by a run that goes on from it, with the same result.
     fn train(&mut self, queue: &mut B::Queue, observer: &mut dyn Observer) -> Result<(), TrainError> {

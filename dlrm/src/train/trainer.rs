@@ -13,7 +13,7 @@ use super::{LossCurve, reader::Reader};
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Description, FORMAT, Target};
 use crate::data::{Dataset, Split};
 use crate::metrics;
-use crate::model::Dlrm;
+use crate::model::{Dlrm, Number};
 
 /// A model, the data it is trained on, and how far it is.
 ///
@@ -28,7 +28,10 @@ pub struct Trainer<'d, B: Backend> {
     identity: DataIdentity,
     split: Split,
     order: Vec<usize>,
-    reader: Reader<B::Float>,
+    /// The batch that is trained on, and the next, which is read meanwhile.
+    readers: [Reader<B::Float>; 2],
+    /// The iteration whose batch the first reader has.
+    ready: Option<u64>,
     state: TrainState,
     losses: LossCurve,
     predictions: Vec<f64>,
@@ -48,7 +51,7 @@ pub struct Step {
     pub refreshed: Option<Vec<Refresh>>,
 }
 
-impl<'d, B: Backend> Trainer<'d, B> {
+impl<'d, B: Backend<Float: Number>> Trainer<'d, B> {
     /// A new model of these settings for data of this identity.
     ///
     /// # Errors
@@ -79,7 +82,8 @@ impl<'d, B: Backend> Trainer<'d, B> {
             data,
             identity,
             split,
-            reader: Reader::default(),
+            readers: Default::default(),
+            ready: None,
             state: TrainState::default(),
             losses: LossCurve::new(),
             predictions: Vec::new(),
@@ -93,6 +97,7 @@ impl<'d, B: Backend> Trainer<'d, B> {
     ///
     /// [`CheckpointError`]; the trainer may be half of each then.
     pub fn restore(&mut self, queue: &mut B::Queue, checkpoint: &mut Checkpoint) -> Result<(), CheckpointError> {
+        self.ready = None;
         self.losses = checkpoint.restore(&mut self.model, queue)?;
         self.state = checkpoint.description().state;
         self.take_traffic();
@@ -126,14 +131,22 @@ impl<'d, B: Backend> Trainer<'d, B> {
         if self.settings.cache.is_some_and(|schedule| schedule.due(self.state.iteration)) {
             refreshed = Some(self.model.tables().refresh(queue).map_err(TrainError::backend)?);
         }
-        let start = self.state.position.line as usize;
-        let rows = &self.order[start..self.order.len().min(start + self.settings.batch_size)];
-        let lr = self.settings.lr.at(self.state.iteration + 1);
-        let samples = self.reader.read(self.data, rows);
-        let loss = self.model.train_step(queue, samples, lr).map_err(TrainError::backend)?;
-        let samples = rows.len();
-        self.state.iteration += 1;
-        self.state.position = Position::after(self.state.iteration, self.order.len(), self.settings.batch_size);
+        let (order, size) = (&self.order, self.settings.batch_size);
+        let rows = |Position { line, .. }| &order[line as usize..order.len().min(line as usize + size)];
+        let [this, next] = &mut self.readers;
+        if self.ready.take() != Some(self.state.iteration) {
+            this.read(self.data, rows(self.state.position));
+        }
+        let iteration = self.state.iteration + 1;
+        let position = Position::after(iteration, order.len(), size);
+        let lr = self.settings.lr.at(iteration);
+        let step = self.model.train_step_beside(queue, this.samples(), lr, || next.read(self.data, rows(position)));
+        let (loss, ()) = step.map_err(TrainError::backend)?;
+        let samples = this.labels().len();
+        self.readers.swap(0, 1);
+        self.ready = Some(iteration);
+        self.state.iteration = iteration;
+        self.state.position = position;
         self.losses.push(loss);
         Ok(Step { loss, lr, samples, refreshed })
     }
@@ -151,6 +164,8 @@ impl<'d, B: Backend> Trainer<'d, B> {
         observer: &mut dyn Observer,
     ) -> Result<Option<Evaluation>, TrainError> {
         self.note_traffic();
+        self.ready = None;
+        let reader = &mut self.readers[0];
         let lines = part.lines(&self.split);
         self.predictions.clear();
         self.labels.clear();
@@ -158,10 +173,10 @@ impl<'d, B: Backend> Trainer<'d, B> {
             if observer.stop() {
                 break;
             }
-            let samples = self.reader.read_range(self.data, batch.clone());
-            let predictions = self.model.predict(queue, samples).map_err(TrainError::backend)?;
+            reader.read_range(self.data, batch.clone());
+            let predictions = self.model.predict(queue, reader.samples()).map_err(TrainError::backend)?;
             self.predictions.extend(predictions.iter().map(|p| p.as_f64()));
-            self.labels.extend_from_slice(self.reader.labels());
+            self.labels.extend_from_slice(reader.labels());
             let done = batch.end - lines.start;
             observer.progress(Progress::Evaluate { part, done, lines: lines.len() });
         }
