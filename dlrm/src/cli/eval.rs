@@ -13,8 +13,8 @@ use ttcore::{Backend, Reference};
 use ttcore_cpu::{Cpu, Threads};
 
 use super::backend::{BackendArg, BackendArgs};
+use super::console::Console;
 use super::interrupt::Interrupt;
-use super::meter::Meter;
 use super::{data, report};
 
 /// Evaluate a trained model.
@@ -71,20 +71,21 @@ pub(super) fn run(args: &Args) -> super::Result {
         eprintln!("warning: the model was trained on other data, where the numbers of categories may mean others");
     }
 
-    let mut meter = Meter::new(Interrupt::catch()?, None);
+    let mut console = Console::new(Interrupt::catch()?, None);
     let iteration = checkpoint.iteration();
     let evaluation = match args.backend.backend {
         BackendArg::Cpu => {
             let mut queue = Threads::new(args.backend.threads())?;
             let (backend, threads) = (Cpu::<f32>::new()?, queue.clone());
-            threads.install(|| evaluate(backend, &mut queue, &data, identity, &mut checkpoint, args.split, &mut meter))
+            threads
+                .install(|| evaluate(backend, &mut queue, &data, identity, &mut checkpoint, args.split, &mut console))
         }
         BackendArg::Reference => {
             let backend = Reference::<f32>::new();
-            evaluate(backend, &mut (), &data, identity, &mut checkpoint, args.split, &mut meter)
+            evaluate(backend, &mut (), &data, identity, &mut checkpoint, args.split, &mut console)
         }
     };
-    meter.finish();
+    console.finish();
     let (evaluation, split) = (evaluation?, args.split);
     if args.json {
         report::json(&Evaluated { checkpoint: &args.checkpoint, iteration, split, same_data, evaluation })?;
@@ -107,11 +108,11 @@ fn evaluate<B: Backend<Float: Number>>(
     identity: DataIdentity,
     checkpoint: &mut Checkpoint,
     split: Part,
-    meter: &mut Meter,
+    console: &mut Console,
 ) -> Result<Evaluation, TrainError> {
     let settings = checkpoint.description().settings.clone();
     let mut trainer = Trainer::new(backend, queue, data, identity, settings)?;
     trainer.restore(queue, checkpoint)?;
     let iteration = checkpoint.iteration();
-    trainer.evaluate(queue, split, meter)?.ok_or(TrainError::Interrupted { iteration, checkpoint: None })
+    trainer.evaluate(queue, split, console)?.ok_or(TrainError::Interrupted { iteration, checkpoint: None })
 }

@@ -2,12 +2,12 @@
 
 mod backend;
 mod bench;
+mod console;
 mod data;
 mod eval;
 mod interrupt;
 mod log;
 mod memory;
-mod meter;
 mod report;
 mod shapes;
 mod train;

@@ -8,9 +8,9 @@ use ttcore::Reference;
 use ttcore_cpu::{Cpu, Threads};
 
 use super::backend::BackendArg;
+use super::console::Console;
 use super::interrupt::Interrupt;
 use super::log::Log;
-use super::meter::Meter;
 use super::{data, report};
 
 pub(super) use args::Args;
@@ -21,17 +21,17 @@ pub(super) fn run(args: &Args) -> super::Result {
     let log = log.transpose()?;
     let data = data::read_or_make(args.data.as_ref(), args.lines, args.seed)?;
 
-    let mut meter = Meter::new(Interrupt::catch()?, log);
+    let mut console = Console::new(Interrupt::catch()?, log);
     let outcome = match args.backend.backend {
         BackendArg::Cpu => {
             let mut queue = Threads::new(args.backend.threads())?;
             let (backend, threads) = (Cpu::<f32>::new()?, queue.clone());
             // From one of the threads: no operation has to hand its work over first.
-            threads.install(|| train(backend, &mut queue, &data, &settings, &options, &mut meter))
+            threads.install(|| train(backend, &mut queue, &data, &settings, &options, &mut console))
         }
-        BackendArg::Reference => train(Reference::<f32>::new(), &mut (), &data, &settings, &options, &mut meter),
+        BackendArg::Reference => train(Reference::<f32>::new(), &mut (), &data, &settings, &options, &mut console),
     };
-    meter.finish();
+    console.finish();
     let outcome = outcome?;
     if args.json {
         report::json(&outcome)?

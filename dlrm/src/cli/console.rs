@@ -10,7 +10,7 @@ use super::interrupt::Interrupt;
 use super::log::Log;
 
 /// Progress on standard error, a bar on a terminal and lines elsewhere, and what happens in a log.
-pub(super) struct Meter {
+pub(super) struct Console {
     bar: Option<ProgressBar>,
     /// What the bar shows; none for training.
     shown: Option<Part>,
@@ -24,8 +24,8 @@ pub(super) struct Meter {
 /// How much the last loss counts in the mean that is shown.
 const NEWEST: f64 = 0.01;
 
-impl Meter {
-    /// A meter that also writes to a log.
+impl Console {
+    /// a console that also writes to a log.
     pub(super) fn new(interrupt: Interrupt, log: Option<Log>) -> Self {
         let bar = io::stderr().is_terminal().then(ProgressBar::no_length);
         if let Some(bar) = &bar {
@@ -96,7 +96,7 @@ impl Meter {
     }
 }
 
-impl Observer for Meter {
+impl Observer for Console {
     fn progress(&mut self, progress: Progress) {
         if let Progress::Train { loss, .. } = progress {
             self.loss = Some(self.loss.map_or(loss, |mean| mean + NEWEST * (loss - mean)));
