@@ -120,11 +120,11 @@ pub(super) fn run(args: &Args) -> super::Result {
     });
     spinner.enable_steady_tick(std::time::Duration::from_millis(100));
     let data = match &args.data {
-        Some(path) => Dataset::from_path(path)?,
+        Some(path) => Dataset::open(path)?,
         None => Dataset::synthetic(&Synthetic { lines: args.lines, seed: args.seed, ..Synthetic::default() })?,
     };
     spinner.finish_and_clear();
-    eprintln!("{} lines, {} categories in 26 tables", data.len(), data.table_rows.iter().sum::<u64>());
+    eprintln!("{} lines, {} categories in 26 tables", data.len(), data.table_rows().iter().sum::<u64>());
 
     let mut meter = Meter::new();
     let tell = |progress| meter.tell(progress);

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use ttcore::{Backend, Real};
 
-use crate::data::{Batch, Dataset, Split};
+use crate::data::{Batch, Dataset, Order};
 use crate::metrics;
 use crate::model::{Dlrm, Samples};
 
@@ -40,13 +40,13 @@ pub fn train<B: Backend>(
     settings: &TrainSettings,
     mut progress: impl FnMut(Progress),
 ) -> Result<Outcome, TrainError> {
-    let split = Split::new(data.len());
+    let split = data.split();
     if split.train.is_empty() {
         return Err(TrainError::TooFewLines { lines: data.len() });
     }
-    let config = settings.model(&data.table_rows)?;
+    let config = settings.model(&data.table_rows())?;
     let failed = |error: B::Error| TrainError::Backend(error.to_string());
-    let order = split.train_order(settings.seed);
+    let order = Order::new(split.train.clone(), settings.seed);
     // No batch has more lines than there are.
     let batch_size = settings.batch_size.min(data.len());
     let mut model = Dlrm::new(backend, queue, config, batch_size, settings.seed).map_err(failed)?;
@@ -57,17 +57,18 @@ pub fn train<B: Backend>(
     let mut samples = 0;
     let start = Instant::now();
     for _ in 0..settings.epochs {
-        for rows in order.chunks(batch_size) {
+        for first in (0..order.len()).step_by(batch_size) {
+            let rows = order.rows(first..first.saturating_add(batch_size));
+            samples += rows.len();
             let loss = model.train_step(queue, reader.read(data, rows), settings.lr).map_err(failed)?;
             losses.push(loss);
-            samples += rows.len();
             progress(Progress { iteration: losses.len(), iterations, loss, samples });
         }
     }
     let seconds = start.elapsed().as_secs_f64();
     let mut evaluate = |range| evaluate(&mut model, queue, data, range, batch_size, &mut reader);
-    let test = evaluate(split.test).map_err(failed)?;
-    let validation = evaluate(split.validation).map_err(failed)?;
+    let test = evaluate(split.test.clone()).map_err(failed)?;
+    let validation = evaluate(split.validation.clone()).map_err(failed)?;
     Ok(Outcome::new(settings, data, &mut model, &losses, seconds, test, validation))
 }
 
@@ -81,11 +82,11 @@ fn evaluate<B: Backend>(
     reader: &mut Reader<B::Float>,
 ) -> Result<Evaluation, B::Error> {
     let mut predictions = Vec::with_capacity(lines.len());
-    let rows: Vec<usize> = lines.clone().collect();
-    for rows in rows.chunks(batch_size) {
+    for first in lines.clone().step_by(batch_size) {
+        let rows = first..lines.end.min(first + batch_size);
         predictions.extend(model.predict(queue, reader.read(data, rows))?.iter().map(|p| p.as_f64()));
     }
-    let labels = &data.labels[lines];
+    let labels = &data.labels(lines).collect::<Vec<_>>();
     Ok(Evaluation {
         lines: labels.len(),
         positives: labels.iter().filter(|&&y| y > 0.5).count(),
@@ -104,7 +105,7 @@ struct Reader<F> {
 }
 
 impl<F: Real> Reader<F> {
-    fn read(&mut self, data: &Dataset, rows: &[usize]) -> Samples<'_, F> {
+    fn read(&mut self, data: &Dataset, rows: impl ExactSizeIterator<Item = usize>) -> Samples<'_, F> {
         data.fill_batch(rows, &mut self.batch);
         let convert = |from: &[f32], to: &mut Vec<F>| {
             to.clear();

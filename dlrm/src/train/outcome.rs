@@ -108,7 +108,7 @@ impl Outcome {
         let compressed_bytes = tables.iter().map(|table| table.bytes as u128).sum();
         let tenth = losses.len().div_ceil(10);
         let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
-        let samples = crate::data::Split::new(data.len()).train.len() * settings.epochs;
+        let samples = data.split().train.len() * settings.epochs;
         Self {
             loss_first: mean(&losses[..tenth]),
             loss_last: mean(&losses[losses.len() - tenth..]),
