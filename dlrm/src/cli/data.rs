@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 
 /// Reads a data set.
 pub(super) fn read(path: &Path) -> Result<Dataset, DataError> {
-    reading(format!("reading {}", path.display()), || Dataset::from_path(path))
+    reading(format!("reading {}", path.display()), || Dataset::open(path))
 }
 
 /// Makes lines from a seed.
@@ -31,6 +31,6 @@ fn reading(message: String, read: impl FnOnce() -> Result<Dataset, DataError>) -
     let data = read();
     spinner.finish_and_clear();
     let data = data?;
-    eprintln!("{} lines, {} categories in 26 tables", data.len(), data.table_rows.iter().sum::<u64>());
+    eprintln!("{} lines, {} categories in 26 tables", data.len(), data.table_rows().iter().sum::<u64>());
     Ok(data)
 }

@@ -30,8 +30,8 @@ pub(super) struct Args {
     /// Checkpoint of the model
     #[arg(long, value_name = "FILE")]
     checkpoint: PathBuf,
-    /// Data to evaluate on [default: lines made as in training]
-    #[arg(long, value_name = "FILE")]
+    /// File or prepared directory to evaluate on [default: lines made as in training]
+    #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     /// Which of its lines
     #[arg(long, value_enum, default_value_t = Part::Test)]

@@ -9,11 +9,11 @@ use std::fmt;
 use std::io::{self, BufRead, BufWriter, Read, Write};
 
 use rand_chacha::ChaCha8Rng;
-use rand_core::{Rng, SeedableRng};
+use rand_core::SeedableRng;
 use rand_distr::{Distribution, StandardNormal, Zipf};
 use serde::{Deserialize, Serialize};
 
-use super::{CATEGORICAL, DENSE};
+use super::{CATEGORICAL, DENSE, mix, uniform};
 use crate::metrics::auc;
 use crate::presets::Preset;
 
@@ -351,22 +351,9 @@ fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// Uniform on [0, 1) in steps of 2^-53.
-fn uniform(rng: &mut ChaCha8Rng) -> f64 {
-    (rng.next_u64() >> 11) as f64 * (0.5f64).powi(53)
-}
-
-/// A fixed bijective hash of 64 bits (the finaliser of SplitMix64).
-fn mix(value: u64) -> u64 {
-    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{Dataset, Split};
+    use super::super::Dataset;
     use super::*;
 
     fn text(settings: &Synthetic) -> String {
@@ -412,14 +399,15 @@ mod tests {
         let settings = Synthetic::default();
         let data = Dataset::synthetic(&settings).unwrap();
         assert_eq!(data.len(), 20_000);
-        assert_eq!(data, Dataset::from_reader(text(&settings).as_bytes(), "text").unwrap());
-        assert_eq!(data.labels, settings.truth().unwrap().1);
-        assert!(!Split::new(data.len()).validation.is_empty());
-        for (rows, most) in data.table_rows.into_iter().zip(settings.cardinalities) {
+        let read = Dataset::from_reader(text(&settings).as_bytes(), "text").unwrap();
+        assert_eq!(data.header(), read.header());
+        assert_eq!(data.labels(0..data.len()).collect::<Vec<_>>(), settings.truth().unwrap().1);
+        assert!(!data.split().validation.is_empty());
+        for (rows, most) in data.table_rows().into_iter().zip(settings.cardinalities) {
             assert!(rows <= most && (rows == most || most > 25), "{rows} {most}");
         }
         // A large table is skewed but not exhausted: the first 100,000-row feature.
-        assert!((3_000..15_000).contains(&data.table_rows[2]), "{}", data.table_rows[2]);
+        assert!((3_000..15_000).contains(&data.table_rows()[2]), "{}", data.table_rows()[2]);
     }
 
     #[test]
@@ -439,9 +427,9 @@ mod tests {
     #[test]
     fn ranks_become_distinct_values_that_are_not_zero() {
         let settings = Synthetic { cardinalities: [50; CATEGORICAL], zipf: 0.0, lines: 3_000, ..Synthetic::default() };
-        assert_eq!(Dataset::synthetic(&settings).unwrap().table_rows, [50; CATEGORICAL]);
+        assert_eq!(Dataset::synthetic(&settings).unwrap().table_rows(), [50; CATEGORICAL]);
         let single = Synthetic { cardinalities: [1; CATEGORICAL], lines: 50, ..settings };
-        assert_eq!(Dataset::synthetic(&single).unwrap().table_rows, [1; CATEGORICAL]);
+        assert_eq!(Dataset::synthetic(&single).unwrap().table_rows(), [1; CATEGORICAL]);
         let largest = Synthetic { cardinalities: [u64::from(u32::MAX); CATEGORICAL], ..single };
         assert_eq!(Dataset::synthetic(&largest).unwrap().len(), 50);
     }

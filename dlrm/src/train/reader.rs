@@ -1,7 +1,5 @@
 //! Lines of a data set as samples.
 
-use std::ops::Range;
-
 use ttcore::Real;
 
 use crate::data::{Batch, Dataset};
@@ -16,15 +14,9 @@ pub(super) struct Reader<F> {
 }
 
 impl<F: Real> Reader<F> {
-    /// Reads the lines `rows`, in that order.
-    pub(super) fn read(&mut self, data: &Dataset, rows: &[usize]) {
+    /// Reads some lines, in that order.
+    pub(super) fn read(&mut self, data: &Dataset, rows: impl ExactSizeIterator<Item = usize>) {
         data.fill_batch(rows, &mut self.batch);
-        self.convert();
-    }
-
-    /// Reads consecutive lines.
-    pub(super) fn read_range(&mut self, data: &Dataset, rows: Range<usize>) {
-        data.fill_batch_range(rows, &mut self.batch);
         self.convert();
     }
 

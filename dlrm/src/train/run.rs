@@ -13,7 +13,7 @@ use super::settings::TrainSettings;
 use super::state::{DataIdentity, Evaluation};
 use super::trainer::{Step, Trainer};
 use crate::checkpoint::{Checkpoint, Folder, Skipped, Target};
-use crate::data::{Dataset, Split};
+use crate::data::Dataset;
 use crate::model::Number;
 
 /// How a run is followed and kept. Nothing here changes what is learned.
@@ -55,11 +55,11 @@ pub fn train<B: Backend<Float: Number>>(
     options: &RunOptions,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, TrainError> {
-    let lines = Split::new(data.len()).train.len();
+    let lines = data.split().train.len();
     if lines == 0 {
         return Err(TrainError::TooFewLines { lines: data.len() });
     }
-    let resolved = settings.resolve(&data.table_rows, lines)?;
+    let resolved = settings.resolve(&data.table_rows(), lines)?;
     let iterations = settings.iterations(lines).min(settings.max_iterations.unwrap_or(u64::MAX));
     let identity = DataIdentity::of(data);
     let (folder, mut checkpoint) = match &options.checkpoints {

@@ -1,7 +1,5 @@
 //! How far a run is.
 
-use std::hash::Hasher;
-
 use serde::{Deserialize, Deserializer, Serialize};
 use ttcore::cache::Traffic;
 
@@ -67,7 +65,7 @@ pub struct Position {
 pub struct DataIdentity {
     /// How many lines.
     pub lines: usize,
-    /// Hash of its content.
+    /// [`Dataset::fingerprint`], in hexadecimal digits.
     pub fingerprint: String,
 }
 
@@ -104,7 +102,7 @@ impl Position {
 impl DataIdentity {
     /// That of a data set.
     pub fn of(data: &Dataset) -> Self {
-        Self { lines: data.len(), fingerprint: fingerprint(data) }
+        Self { lines: data.len(), fingerprint: format!("{:016x}", data.fingerprint()) }
     }
 
     /// What differs, here and in another.
@@ -115,11 +113,4 @@ impl DataIdentity {
         let (a, b) = (&self.fingerprint, &other.fingerprint);
         (a != b).then(|| ("fingerprint", a.clone(), b.clone()))
     }
-}
-
-fn fingerprint(data: &Dataset) -> String {
-    let mut hash = twox_hash::XxHash3_64::new();
-    data.labels.iter().chain(&data.dense).for_each(|x| hash.write(&x.to_le_bytes()));
-    data.categories.iter().for_each(|x| hash.write(&x.to_le_bytes()));
-    format!("{:016x}", hash.finish())
 }

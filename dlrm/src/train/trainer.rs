@@ -11,7 +11,7 @@ use super::hyperparameters::Hyperparameters;
 use super::state::{DataIdentity, Evaluation, Position, TrainState};
 use super::{LossCurve, reader::Reader};
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Description, FORMAT, Target};
-use crate::data::{Dataset, Split};
+use crate::data::{Dataset, Order, Split};
 use crate::metrics;
 use crate::model::{Dlrm, Number};
 
@@ -27,7 +27,7 @@ pub struct Trainer<'d, B: Backend> {
     data: &'d Dataset,
     identity: DataIdentity,
     split: Split,
-    order: Vec<usize>,
+    order: Order,
     /// The batch that is trained on, and the next, which is read meanwhile.
     readers: [Reader<B::Float>; 2],
     /// The iteration whose batch the first reader has.
@@ -64,20 +64,20 @@ impl<'d, B: Backend<Float: Number>> Trainer<'d, B> {
         identity: DataIdentity,
         settings: Hyperparameters,
     ) -> Result<Self, TrainError> {
-        let pairs = data.table_rows.iter().zip(&settings.tables).enumerate();
-        for (table, (&categories, settings)) in pairs {
+        let pairs = data.table_rows().into_iter().zip(&settings.tables).enumerate();
+        for (table, (categories, settings)) in pairs {
             if categories > settings.rows() {
                 return Err(TrainError::Data { table, categories, rows: settings.rows() });
             }
         }
-        let split = Split::new(data.len());
+        let split = data.split().clone();
         // No batch has more lines than there are.
         let largest = settings.batch_size.min(data.len());
         let model =
             Dlrm::new(backend, queue, settings.model()?, largest, settings.seed).map_err(TrainError::backend)?;
         Ok(Self {
             model,
-            order: split.train_order(settings.seed),
+            order: Order::new(split.train.clone(), settings.seed),
             settings,
             data,
             identity,
@@ -132,7 +132,7 @@ impl<'d, B: Backend<Float: Number>> Trainer<'d, B> {
             refreshed = Some(self.model.tables().refresh(queue).map_err(TrainError::backend)?);
         }
         let (order, size) = (&self.order, self.settings.batch_size);
-        let rows = |Position { line, .. }| &order[line as usize..order.len().min(line as usize + size)];
+        let rows = |Position { line, .. }| order.rows(line as usize..(line as usize).saturating_add(size));
         let [this, next] = &mut self.readers;
         if self.ready.take() != Some(self.state.iteration) {
             this.read(self.data, rows(self.state.position));
@@ -173,7 +173,7 @@ impl<'d, B: Backend<Float: Number>> Trainer<'d, B> {
             if observer.stop() {
                 break;
             }
-            reader.read_range(self.data, batch.clone());
+            reader.read(self.data, batch.clone());
             let predictions = self.model.predict(queue, reader.samples()).map_err(TrainError::backend)?;
             self.predictions.extend(predictions.iter().map(|p| p.as_f64()));
             self.labels.extend_from_slice(reader.labels());

@@ -18,15 +18,15 @@ use crate::cli::backend::BackendArgs;
 /// Train a model and evaluate it on lines held out.
 ///
 /// Reads a file in the format of the Criteo Kaggle challenge (label, 13 integers, 26 hexadecimal categories, separated
-/// by tabs), or makes such lines itself. The first six sevenths of the lines train; of the last, the first half tests
-/// and the second validates.
+/// by tabs, maybe compressed), or a directory that `dlrm prepare` made of such files, or makes such lines itself. The
+/// first six sevenths of the lines train; of the last, the first half tests and the second validates.
 ///
 /// Exit codes: 0, 1 for an error, 2 for options that are not understood, 130 when interrupted.
 #[derive(ClapArgs)]
 #[command(after_help = EXAMPLES, after_long_help = LONG_HELP)]
 pub(in crate::cli) struct Args {
-    /// File to train on; without it, lines are made from the seed
-    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    /// File or prepared directory to train on; without it, lines are made from the seed
+    #[arg(long, value_name = "PATH", help_heading = "Data")]
     pub(super) data: Option<PathBuf>,
     /// How many lines to make
     #[arg(long, default_value_t = 60_000, conflicts_with = "data", help_heading = "Data")]
