@@ -76,7 +76,9 @@ impl Folder {
         }
         opened.sort_by_key(Checkpoint::iteration);
         let mut newest = None;
-        while let (None, Some(mut checkpoint)) = (&newest, opened.pop()) {
+        while newest.is_none()
+            && let Some(mut checkpoint) = opened.pop()
+        {
             match checkpoint.verify() {
                 Ok(()) => newest = Some(checkpoint),
                 Err(error) if error.is_damage() => skipped.push(Skipped(error)),

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use dlrm::train::{Outcome, TableSummary};
+use dlrm::train::{Optimizer, Outcome, TableSummary};
 
 use crate::cli::report;
 
@@ -16,7 +16,7 @@ pub(super) fn print(outcome: &Outcome) -> io::Result<()> {
     let (best, end) = (outcome.best.iteration, outcome.iterations);
     let when = if best == end { "at the end".to_owned() } else { format!("after iteration {best} of {end}") };
     report::metrics(&mut out, "best test", &outcome.best.test)?;
-    writeln!(out, "              {when}")?;
+    writeln!(out, "                {when}")?;
     if let Some(model) = &outcome.model {
         writeln!(out, "The model is in {}", model.display())?;
     }
@@ -33,9 +33,11 @@ fn tables(out: &mut impl Write, outcome: &Outcome) -> io::Result<()> {
     let line = |bytes: u128| format!("{:>12}", report::bytes(bytes));
     writeln!(out, "Embedding tables")?;
     writeln!(out, "  uncompressed  {}", line(outcome.dense_bytes))?;
+    let ranks = || outcome.tables.iter().filter_map(|table| table.ranks.as_ref()?.iter().max());
+    let up_to = if ranks().all(|&rank| rank == outcome.tt_rank) { "" } else { "up to " };
     writeln!(
         out,
-        "  as trained    {}   {:.2} times smaller: {} of {} tables as tensor trains of rank {}",
+        "  as trained    {}   {:.2} times smaller: {} of {} tables as tensor trains of rank {up_to}{}",
         line(outcome.compressed_bytes),
         outcome.ratio,
         outcome.tt_tables,
@@ -56,7 +58,7 @@ fn tables(out: &mut impl Write, outcome: &Outcome) -> io::Result<()> {
         writeln!(out, "  optimiser     {}   its state, needed in training alone", line(outcome.state_bytes as u128))?;
     }
     let of_tables = |value: fn(&TableSummary) -> Option<f64>| outcome.tables.iter().filter_map(value);
-    if let Some((low, high)) = range(of_tables(|table| table.step)) {
+    if let (Optimizer::Sgd, Some((low, high))) = (outcome.optimizer, range(of_tables(|table| table.step))) {
         writeln!(
             out,
             "  a step of SGD on the new cores moves a row {low:.1e} to {high:.1e} times as far as in a dense table"
