@@ -2,6 +2,7 @@
 
 mod backend;
 mod bench;
+mod bench_train;
 mod memory;
 mod report;
 mod shapes;
