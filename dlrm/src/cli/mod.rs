@@ -2,6 +2,7 @@
 
 mod backend;
 mod bench;
+mod bench_train;
 mod console;
 mod data;
 mod eval;
