@@ -3,11 +3,15 @@
 mod backend;
 mod bench;
 mod memory;
+mod meter;
+mod prepare;
 mod report;
 mod shapes;
+mod synth;
 mod train;
 
 use std::io::{self, ErrorKind};
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -23,6 +27,8 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Train(train::Args),
+    Prepare(prepare::Args),
+    Synth(synth::Args),
     Shapes(shapes::Args),
     Memory(memory::Args),
     #[command(subcommand)]
@@ -33,6 +39,8 @@ enum Command {
 pub(crate) fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(args) => train::run(&args),
+        Command::Prepare(args) => prepare::run(&args),
+        Command::Synth(args) => synth::run(&args),
         Command::Shapes(args) => shapes::run(&args),
         Command::Memory(args) => memory::run(&args),
         Command::Bench(bench) => bench::run(&bench),
@@ -50,6 +58,11 @@ pub(crate) fn run() -> ExitCode {
 /// Whether whoever reads our output has had enough, as `head` does.
 fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+/// Threads to go through data on, all cores if their number is not given.
+fn pool(threads: Option<NonZeroUsize>) -> std::result::Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+    rayon::ThreadPoolBuilder::new().num_threads(threads.map_or(0, NonZeroUsize::get)).build()
 }
 
 /// What a command ends with.

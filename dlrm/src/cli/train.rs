@@ -18,17 +18,17 @@ use super::report;
 /// Train a model and evaluate it on lines held out.
 ///
 /// Reads a file in the format of the Criteo Kaggle challenge (label, 13 integers, 26 hexadecimal categories, separated
-/// by tabs), or makes such lines itself. The first six sevenths of the lines train; of the last, the first half tests
-/// and the second validates.
+/// by tabs, maybe compressed), or a directory that `dlrm prepare` made of such files, or makes such lines itself. The
+/// first six sevenths of the lines train; of the last, the first half tests and the second validates.
 #[derive(ClapArgs)]
 #[command(after_help = "Examples:
   dlrm train                                         on lines it makes itself
   dlrm train --data train.txt --tt-tables 7 --tt-rank 32
-  dlrm train --data train.txt --tt-tables 0          uncompressed, for comparison
+  dlrm train --data prepared/ --tt-tables 0          uncompressed, for comparison
   dlrm train --json > run.json                       for a program to read")]
 pub(super) struct Args {
-    /// File to train on; without it, lines are made from the seed
-    #[arg(long, value_name = "FILE")]
+    /// File or prepared directory to train on; without it, lines are made from the seed
+    #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     /// How many lines to make
     #[arg(long, default_value_t = 60_000, conflicts_with = "data")]

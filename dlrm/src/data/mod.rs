@@ -50,7 +50,7 @@ pub use ingest::{Ingested, ReadProgress};
 pub use order::Order;
 pub use prepared::prepare;
 pub use split::Split;
-pub use synthetic::{Synthetic, SyntheticError};
+pub use synthetic::{Planted, Synthetic, SyntheticError};
 
 use rand_core::Rng;
 
