@@ -39,6 +39,8 @@ mod prepared;
 mod rows;
 mod split;
 mod synthetic;
+#[cfg(test)]
+mod tests;
 mod vocabulary;
 
 pub use batch::Batch;
