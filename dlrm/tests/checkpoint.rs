@@ -192,7 +192,8 @@ fn other_settings_and_other_data_are_refused_by_name() {
     let (data, settings, folder) = (lines(), settings(), folder());
     run(&data, &settings, &kept(folder.path(), 0, false), &mut Stop::after(5), 1).expect_err("stopped");
     let resume = kept(folder.path(), 0, true);
-    let changes: [(&str, fn(&mut TrainSettings)); 8] = [
+    type Change = fn(&mut TrainSettings);
+    let changes: [(&str, Change); 8] = [
         ("lr.base", |settings| settings.lr.base = 0.5),
         ("lr.decay_steps", |settings| settings.lr.decay_steps += 1),
         ("seed", |settings| settings.seed += 1),

@@ -9,11 +9,15 @@ mod eval;
 mod interrupt;
 mod log;
 mod memory;
+mod meter;
+mod prepare;
 mod report;
 mod shapes;
+mod synth;
 mod train;
 
 use std::io::{self, ErrorKind};
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -32,6 +36,8 @@ enum Command {
     // The largest by far, and made once.
     Train(Box<train::Args>),
     Eval(eval::Args),
+    Prepare(prepare::Args),
+    Synth(synth::Args),
     Shapes(shapes::Args),
     Memory(memory::Args),
     #[command(subcommand)]
@@ -43,6 +49,8 @@ pub(crate) fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Prepare(args) => prepare::run(&args),
+        Command::Synth(args) => synth::run(&args),
         Command::Shapes(args) => shapes::run(&args),
         Command::Memory(args) => memory::run(&args),
         Command::Bench(bench) => bench::run(&bench),
@@ -68,6 +76,11 @@ fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
 /// Whether the user stopped us.
 fn is_interrupt(error: &(dyn std::error::Error + 'static)) -> bool {
     matches!(error.downcast_ref(), Some(TrainError::Interrupted { .. }))
+}
+
+/// Threads to go through data on, all cores if their number is not given.
+fn pool(threads: Option<NonZeroUsize>) -> std::result::Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+    rayon::ThreadPoolBuilder::new().num_threads(threads.map_or(0, NonZeroUsize::get)).build()
 }
 
 /// What a command ends with.

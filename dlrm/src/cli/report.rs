@@ -17,6 +17,19 @@ pub(super) fn bytes(bytes: u128) -> String {
     if unit == "B" { format!("{bytes} B") } else { format!("{value:.2} {unit}") }
 }
 
+/// A number with its digits in groups of three: `45,840,617`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 /// Factors as the paper writes them: `200,220,250`.
 pub(super) fn factors(factors: &[usize]) -> String {
     factors.iter().map(usize::to_string).collect::<Vec<_>>().join(",")

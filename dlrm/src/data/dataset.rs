@@ -33,7 +33,16 @@ impl Dataset {
     /// version or damaged; damage of the rows that leaves their length alone is found by [`Dataset::verify`] only.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
-        if path.is_dir() { prepared::open(path) } else { Self::from_path(path) }
+        if path.is_dir() { Self::open_prepared(path) } else { Self::from_path(path) }
+    }
+
+    /// Opens a prepared directory.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::open`].
+    pub fn open_prepared(directory: impl AsRef<Path>) -> Result<Self, DataError> {
+        prepared::open(directory.as_ref())
     }
 
     /// Reads a file of lines, plain or gzip, with the default settings.

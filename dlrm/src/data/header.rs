@@ -134,7 +134,7 @@ impl Header {
     }
 
     /// Identifies the rows and how they were made.
-    pub(super) fn fingerprint(&self) -> u64 {
+    pub fn fingerprint(&self) -> u64 {
         let bytes = self.encode();
         let checksum = bytes.last_chunk().expect("a header ends with its checksum");
         u64::from_le_bytes(*checksum)

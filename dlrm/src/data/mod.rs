@@ -39,6 +39,8 @@ mod prepared;
 mod rows;
 mod split;
 mod synthetic;
+#[cfg(test)]
+mod tests;
 mod vocabulary;
 
 pub use batch::Batch;
@@ -50,7 +52,7 @@ pub use ingest::{Ingested, ReadProgress};
 pub use order::Order;
 pub use prepared::prepare;
 pub use split::Split;
-pub use synthetic::{Synthetic, SyntheticError};
+pub use synthetic::{Planted, Synthetic, SyntheticError};
 
 use rand_core::Rng;
 

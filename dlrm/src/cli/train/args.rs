@@ -149,7 +149,7 @@ pub(in crate::cli) struct Args {
 const EXAMPLES: &str = "Examples:
   dlrm train                                         on lines it makes itself
   dlrm train --data train.txt --tt-tables 7 --tt-rank 32
-  dlrm train --data train.txt --tt-tables 0          uncompressed, for comparison
+  dlrm train --data prepared/ --tt-tables 0          uncompressed, for comparison
   dlrm train --data train.txt --cache-fraction 0.0001
   dlrm train --data train.txt --checkpoint-dir run --checkpoint-every 10000 --log run.jsonl
   dlrm train --data train.txt --checkpoint-dir run --checkpoint-every 10000 --log run.jsonl --resume
@@ -158,7 +158,7 @@ const EXAMPLES: &str = "Examples:
 const LONG_HELP: &str = "Examples:
   dlrm train                                         on lines it makes itself
   dlrm train --data train.txt --tt-tables 7 --tt-rank 32
-  dlrm train --data train.txt --tt-tables 0          uncompressed, for comparison
+  dlrm train --data prepared/ --tt-tables 0          uncompressed, for comparison
   dlrm train --data train.txt --cache-fraction 0.0001
   dlrm train --data train.txt --checkpoint-dir run --checkpoint-every 10000 --log run.jsonl
   dlrm train --data train.txt --checkpoint-dir run --checkpoint-every 10000 --log run.jsonl --resume
