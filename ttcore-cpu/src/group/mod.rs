@@ -42,15 +42,17 @@ pub(crate) struct TableGroup<F> {
     pub(crate) factors: Vec<F>,
     /// Unique row of each lookup.
     pub(crate) row_of: Vec<u32>,
-    /// Lookups in the order of rows, and where those of each row begin.
-    pub(crate) by_row: Vec<u32>,
-    pub(crate) row_starts: Vec<u32>,
+    /// Bags of the lookups in the order of rows, what each is multiplied by, and where those of each row begin.
+    pub(crate) row_bags: Vec<u32>,
+    row_factors: Vec<F>,
+    row_starts: Vec<u32>,
     /// How many of the rows are held by the cores.
     pub(crate) core_rows: usize,
     /// Dense rows of the unique rows behind those of the cores, ascending.
     pub(crate) dense: Vec<u64>,
     pub(crate) nodes: Nodes,
-    keys: Vec<u64>,
+    /// What each lookup was sorted by: for a dense table its row.
+    pub(crate) keys: Vec<u64>,
     sorter: Sorter,
 }
 
@@ -63,7 +65,7 @@ impl<F: Real> Group<F> {
 
     pub(crate) fn bytes(plan: &Plan) -> usize {
         let (bags, lookups) = (plan.layout.bags(), plan.layout.lookups());
-        let lists = bags * (4 + F::BYTES) + lookups * (4 * 4 + F::BYTES + 2 * 8) + Sorter::bytes(lookups);
+        let lists = bags * (4 + F::BYTES) + lookups * (4 * 4 + 2 * F::BYTES + 2 * 8) + Sorter::bytes(lookups);
         let nodes: usize = plan.trees.iter().flatten().map(Nodes::bytes).sum();
         plan.trees.len() * lists + nodes + Tasks::bytes(plan)
     }
@@ -120,7 +122,8 @@ impl<F: Real> TableGroup<F> {
             bag_of: Vec::with_capacity(lookups),
             factors: Vec::with_capacity(lookups),
             row_of: Vec::with_capacity(lookups),
-            by_row: Vec::with_capacity(lookups),
+            row_bags: Vec::with_capacity(lookups),
+            row_factors: Vec::with_capacity(lookups),
             row_starts: Vec::with_capacity(lookups + 1),
             core_rows: 0,
             dense: Vec::with_capacity(dense),
@@ -136,7 +139,8 @@ impl<F: Real> TableGroup<F> {
         self.bag_of.clear();
         self.factors.clear();
         self.row_of.clear();
-        self.by_row.clear();
+        self.row_bags.clear();
+        self.row_factors.clear();
         self.row_starts.clear();
         self.core_rows = 0;
         self.dense.clear();
@@ -170,14 +174,15 @@ impl<F: Real> TableGroup<F> {
     /// Merges duplicates and builds the tree.
     fn sort(&mut self, tree: Option<&crate::plan::Tree>) {
         let core_keys = tree.map_or(0, |tree| tree.keys);
-        let Self { row_of, by_row, row_starts, core_rows, dense, nodes, keys, sorter, .. } = self;
+        let Self { bag_of, factors, row_of, row_bags, row_factors, row_starts, core_rows, dense, nodes, keys, sorter, .. } =
+            self;
         row_of.resize(keys.len(), 0);
         let largest = keys.iter().copied().max().unwrap_or(0);
         let mut previous = None;
         sorter.sort(keys.iter().copied(), largest, |key, lookup| {
             if previous != Some(key) {
                 previous = Some(key);
-                row_starts.push(by_row.len() as u32);
+                row_starts.push(row_bags.len() as u32);
                 if key < core_keys {
                     *core_rows += 1;
                     nodes.push_row(key);
@@ -186,17 +191,23 @@ impl<F: Real> TableGroup<F> {
                 }
             }
             row_of[lookup as usize] = row_starts.len() as u32 - 1;
-            by_row.push(lookup);
+            row_bags.push(bag_of[lookup as usize]);
+            row_factors.push(factors[lookup as usize]);
         });
-        row_starts.push(by_row.len() as u32);
+        row_starts.push(row_bags.len() as u32);
         if let Some(tree) = tree {
             nodes.build(tree, sorter);
         }
     }
 
-    /// The lookups of a unique row.
-    pub(crate) fn lookups_of(&self, row: usize) -> &[u32] {
-        &self.by_row[self.row_starts[row] as usize..self.row_starts[row + 1] as usize]
+    /// Where the lookups of a unique row are in the order of rows.
+    pub(crate) fn lookups_of(&self, row: usize) -> std::ops::Range<usize> {
+        self.row_starts[row] as usize..self.row_starts[row + 1] as usize
+    }
+
+    /// What the lookups of a unique row are multiplied by.
+    pub(crate) fn factors_of(&self, row: usize) -> &[F] {
+        &self.row_factors[self.lookups_of(row)]
     }
 
     /// The lookups of a bag.
@@ -206,6 +217,6 @@ impl<F: Real> TableGroup<F> {
 
     /// How many lookups there are.
     pub(crate) fn lookups(&self) -> usize {
-        self.by_row.len()
+        self.row_bags.len()
     }
 }

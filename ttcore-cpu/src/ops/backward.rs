@@ -12,14 +12,18 @@ use crate::group::{Group, Level, Part, Task};
 use crate::memory::{Gradients, Local, Values};
 use crate::plan::{Plan, Tree};
 use crate::shared::{Cells, Shared};
-use crate::simd::{Kernels, Work};
+use crate::simd::{Kernels, Numbers, Work};
 use crate::threads::Threads;
 
 /// Rows between asking for a dense row and updating it.
 const AHEAD: usize = 24;
 
 /// Children between asking for what they add to a gradient and adding it.
-const CHILDREN_AHEAD: usize = 6;
+const CHILDREN_AHEAD: usize = 12;
+
+/// Stacked rows from which on it pays to transpose a slice for its product with their gradients: a sum of lanes for every
+/// element takes longer by then.
+const TRANSPOSED_ROWS: usize = 24;
 
 /// One backward.
 ///
@@ -102,14 +106,10 @@ impl<F: Real> Backward<'_, F> {
 
     /// Gradient of a unique row: that of its bags, summed over its lookups in order.
     fn row<K: Kernels<F>>(&self, kernels: K, table: usize, row: usize, out: &mut [F]) {
-        let batch = &self.group.tables[table];
-        for (number, &j) in batch.lookups_of(row).iter().enumerate() {
-            let (factor, grad) = (batch.factors[j as usize], self.grad_bag(table, batch.bag_of[j as usize] as usize));
-            match number {
-                0 => kernels.scale(factor, grad, out),
-                _ => kernels.axpy(factor, grad, out),
-            }
-        }
+        let (batch, layout) = (&self.group.tables[table], &self.plan.layout);
+        let bags = Numbers::Short(&batch.row_bags[batch.lookups_of(row).start..]);
+        let grads = &self.grad_out[layout.columns()[table]..];
+        kernels.weighted_rows(batch.factors_of(row), bags, grads, layout.stride(), out);
     }
 
     fn dense<K: Kernels<F>>(&self, kernels: K, task: &Task) {
@@ -138,7 +138,7 @@ impl<F: Real> Backward<'_, F> {
         let (nodes, len) = (&batch.nodes, tree.product_len(k));
         let level = &nodes.levels[k - 1];
         let mut local = lock(&self.locals[self.threads.current() % self.locals.len()]);
-        let Local { stack, grads, slice: slice_grad, .. } = &mut *local;
+        let Local { stack, grads, slice: slice_grad, transposed } = &mut *local;
         for group in task.range.clone() {
             let range = tree.shape.slice_range(k - 1, level.digits[group] as usize);
             // A gradient that is one product can be subtracted as it is computed, without being written.
@@ -169,7 +169,13 @@ impl<F: Real> Backward<'_, F> {
                     let parents = &gradients.parents[k - 1];
                     (sink.params.get(range.clone()), parents.get_mut(block.start * parent_len..block.end * parent_len))
                 };
-                kernels.gemm_bt([stacked, rank, width], grads, width, slice, width, parents, rank, false);
+                if stacked < TRANSPOSED_ROWS {
+                    kernels.gemm_bt([stacked, rank, width], grads, width, slice, width, parents, rank, false);
+                } else {
+                    let transposed = &mut transposed[..slice.len()];
+                    kernels.transpose(rank, width, slice, transposed);
+                    kernels.gemm([stacked, rank, width], grads, (width, 1), transposed, rank, parents, rank, false);
+                }
                 let (size, slice_grad) = ([rank, width, stacked], &mut slice_grad[..range.len()]);
                 let Some(rate) = rate else {
                     kernels.gemm(size, stack, (1, rank), grads, width, slice_grad, width, number > 0);

@@ -304,7 +304,7 @@ unsafe fn each<V: Vector, const P: usize>(
 pub(super) fn prefetch<F>(numbers: *const [F]) {
     /// Bytes of a cache line, and most lines to fetch.
     const LINE: usize = 64;
-    const MOST: usize = 4;
+    const MOST: usize = 8;
     let begin = numbers.cast::<i8>();
     for offset in (0..(numbers.len() * size_of::<F>()).min(MOST * LINE)).step_by(LINE) {
         // SAFETY: SSE is part of x86-64, and a prefetch of any address has no effect but on caches.

@@ -2,7 +2,7 @@
 
 use ttcore::{Real, Update};
 
-use super::{Kernels, bounds};
+use super::{Kernels, Numbers, bounds};
 
 /// Columns of a tile of a product.
 const COLS: usize = 8;
@@ -94,6 +94,25 @@ impl<F: Real> Kernels<F> for Portable {
         bounds::same("y", x.len(), y.len());
         for (y, &x) in y.iter_mut().zip(x) {
             *y = a * x;
+        }
+    }
+
+    fn weighted_rows(self, factors: &[F], numbers: Numbers<'_>, matrix: &[F], stride: usize, out: &mut [F]) {
+        if factors.is_empty() {
+            return out.fill(F::zero());
+        }
+        let last = bounds::last_row(matrix.len(), out.len(), stride);
+        for (i, &factor) in factors.iter().enumerate() {
+            let number = match numbers {
+                Numbers::Short(numbers) => numbers[i] as usize,
+                Numbers::Long(numbers) => numbers[i] as usize,
+            };
+            bounds::row(number, last);
+            let row = &matrix[number * stride..][..out.len()];
+            match i {
+                0 => self.scale(factor, row, out),
+                _ => self.axpy(factor, row, out),
+            }
         }
     }
 

@@ -131,6 +131,20 @@ macro_rules! kernels {
                 ))
             }
 
+            fn weighted_rows(
+                self,
+                factors: &[$real],
+                numbers: $crate::simd::Numbers<'_>,
+                matrix: &[$real],
+                stride: usize,
+                out: &mut [$real],
+            ) {
+                $crate::simd::vector::entry!($features, $crate::simd::gather::weighted_rows::<$vector>, (
+                    factors: &[$real], numbers: $crate::simd::Numbers<'_>, matrix: &[$real], stride: usize,
+                    out: &mut [$real]
+                ))
+            }
+
             fn dot(self, x: &[$real], y: &[$real]) -> $real {
                 $crate::simd::vector::entry!($features, $crate::simd::elementwise::dot::<$vector>, (
                     x: &[$real], y: &[$real]
