@@ -53,7 +53,7 @@ impl<F: Real> Forward<'_, F> {
         let (rank, cols) = (tree.last_rank(), tree.last_cols());
         let len = rank * cols;
         for group in task.range.clone() {
-            let slice = tree.shape.slice_range(tree.levels(), last.digits[group] as usize);
+            let slice = tree.shape.slice_range(tree.levels(), last.digit(group));
             // SAFETY: parameters are not written in forward; the group's place among the transposed slices is this
             // task's.
             let (from, to) =
@@ -72,7 +72,7 @@ impl<F: Real> Forward<'_, F> {
         let level = &nodes.levels[k - 1];
         let mut local = lock(&self.locals[self.threads.current() % self.locals.len()]);
         for group in task.range.clone() {
-            let slice = tree.shape.slice_range(k - 1, level.digits[group] as usize);
+            let slice = tree.shape.slice_range(k - 1, level.digit(group));
             // SAFETY: parameters are not written in forward.
             let slice = unsafe { params.get(slice) };
             if k == 1 {
@@ -106,7 +106,7 @@ impl<F: Real> Forward<'_, F> {
         // SAFETY: this task wrote the product just now and nobody else does.
         let product = unsafe { values.products[k - 1].get(node * len..(node + 1) * len) };
         for row in batch.nodes.levels[k - 1].child_range(node) {
-            let last = batch.nodes.last_of[row] as usize;
+            let last = batch.nodes.last.of(row);
             // SAFETY: transposed slices were written in the region before; a row belongs to the task that has its node.
             let (last, out) = unsafe {
                 let last = values.last.get(last * last_len..(last + 1) * last_len);

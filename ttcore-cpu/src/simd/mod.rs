@@ -82,9 +82,6 @@ pub trait Kernels<F>: Copy + Send + Sync + 'static {
     /// `y += a x`; same length.
     fn axpy(self, a: F, x: &[F], y: &mut [F]);
 
-    /// `y = a x`; same length.
-    fn scale(self, a: F, x: &[F], y: &mut [F]);
-
     /// `out = sum_i factors[i] row(numbers[i])`, where row `r` is `matrix[r * stride ..]`, as many numbers as `out` has. One
     /// running sum in the order of i; no terms make zeros.
     ///

@@ -90,13 +90,6 @@ impl<F: Real> Kernels<F> for Portable {
         }
     }
 
-    fn scale(self, a: F, x: &[F], y: &mut [F]) {
-        bounds::same("y", x.len(), y.len());
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y = a * x;
-        }
-    }
-
     fn weighted_rows(self, factors: &[F], numbers: Numbers<'_>, matrix: &[F], stride: usize, out: &mut [F]) {
         if factors.is_empty() {
             return out.fill(F::zero());
@@ -110,7 +103,7 @@ impl<F: Real> Kernels<F> for Portable {
             bounds::row(number, last);
             let row = &matrix[number * stride..][..out.len()];
             match i {
-                0 => self.scale(factor, row, out),
+                0 => out.iter_mut().zip(row).for_each(|(y, &x)| *y = factor * x),
                 _ => self.axpy(factor, row, out),
             }
         }

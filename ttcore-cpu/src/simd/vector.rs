@@ -125,12 +125,6 @@ macro_rules! kernels {
                 ))
             }
 
-            fn scale(self, a: $real, x: &[$real], y: &mut [$real]) {
-                $crate::simd::vector::entry!($features, $crate::simd::elementwise::scale::<$vector>, (
-                    a: $real, x: &[$real], y: &mut [$real]
-                ))
-            }
-
             fn weighted_rows(
                 self,
                 factors: &[$real],
