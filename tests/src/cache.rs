@@ -16,12 +16,14 @@ use ttcore::{
 
 use crate::case::values;
 use crate::runner::check;
-use crate::tolerance::{assert_error, tolerance};
+use crate::tolerance::{Expected, assert_close, assert_error, tolerance};
 
 const LR: f64 = 0.01;
 /// What the cores learn faster or slower by.
 const MULTIPLIER: f64 = 0.5;
 const BAGS: usize = 2;
+/// Terms that round in one operation; each operation carries on what those before it rounded.
+const TERMS: usize = 300;
 
 #[derive(Clone, Debug)]
 enum Operation {
@@ -174,8 +176,8 @@ fn tell<B: Backend>(story: &Story, backend: B, mut queue: B::Queue) {
     let mut layer = Layer { table, queue, batch };
     for (number, operation) in operations.iter().enumerate() {
         match operation {
-            Operation::Train(lookups) => run(&mut layer, &mut model, lookups, Mode::Train, *seed + number as u64),
-            Operation::Evaluate(lookups) => run(&mut layer, &mut model, lookups, Mode::Evaluate, 0),
+            Operation::Train(lookups) => run(&mut layer, &mut model, lookups, Mode::Train, *seed, number + 1),
+            Operation::Evaluate(lookups) => run(&mut layer, &mut model, lookups, Mode::Evaluate, *seed, number + 1),
             Operation::Refresh => {
                 layer.table.refresh(&mut layer.queue).expect("refresh");
                 model.refresh();
@@ -185,8 +187,17 @@ fn tell<B: Backend>(story: &Story, backend: B, mut queue: B::Queue) {
     }
 }
 
-/// A batch through the layer and the model: outputs, gradients of the weights, and the step.
-fn run<B: Backend>(layer: &mut Layer<B>, model: &mut Model, lookups: &Lookups, mode: Mode, seed: u64) {
+/// A batch through the layer and the model: outputs, gradients of the weights, and the step; the operation of that number,
+/// from 1.
+fn run<B: Backend>(
+    layer: &mut Layer<B>,
+    model: &mut Model,
+    lookups: &Lookups,
+    mode: Mode,
+    seed: u64,
+    operation: usize,
+) {
+    let seed = seed.wrapping_add(operation as u64);
     let Lookups { rows, split, weighted, mean } = lookups;
     let dim = model.shape.dim();
     let weights = if *weighted { values(seed, 1, rows.len()) } else { vec![1.0; rows.len()] };
@@ -206,28 +217,34 @@ fn run<B: Backend>(layer: &mut Layer<B>, model: &mut Model, lookups: &Lookups, m
     let out = on_device(table, queue, &vec![0.0; BAGS * dim], |table, queue, out| {
         table.forward(queue, batch, out).expect("forward");
     });
-    let mut want = vec![0.0; BAGS * dim];
+    // Rows are known as well as `compare` found them: each number to a share of the row's largest.
+    let size = |row: u64| model.row(row).iter().fold(0.0, |size: f64, w| size.max(w.abs()));
+    let terms = TERMS * operation;
+    let mut want = Expected { value: vec![0.0; BAGS * dim], scale: vec![0.0; BAGS * dim] };
     for (j, &row) in rows.iter().enumerate() {
-        let sum = want[bag_of(j) * dim..].iter_mut();
-        sum.zip(model.row(row)).for_each(|(y, w)| *y += scale(j) * weights[j] * w);
+        let (sums, factor) = (bag_of(j) * dim..(bag_of(j) + 1) * dim, scale(j) * weights[j]);
+        want.value[sums.clone()].iter_mut().zip(model.row(row)).for_each(|(y, w)| *y += factor * w);
+        want.scale[sums].iter_mut().for_each(|y| *y += factor.abs() * size(row));
     }
-    assert_error("output", &out, &want, limit::<B::Float>(1));
+    assert_close::<B::Float>("output", &out, &want, terms);
     if mode == Mode::Evaluate {
         return;
     }
 
     let grad_out = values(seed, 2, BAGS * dim);
     let grad = |j: usize| &grad_out[bag_of(j) * dim..][..dim];
-    let want: Vec<f64> = (rows.iter().enumerate())
-        .map(|(j, &row)| scale(j) * model.row(row).iter().zip(grad(j)).map(|(w, g)| w * g).sum::<f64>())
-        .collect();
+    let want = (rows.iter().enumerate()).map(|(j, &row)| {
+        let value = model.row(row).iter().zip(grad(j)).map(|(w, g)| w * g).sum::<f64>();
+        (scale(j) * value, scale(j) * size(row) * grad(j).iter().map(|g| g.abs()).sum::<f64>())
+    });
+    let (value, sizes) = want.unzip();
     let got = on_device(table, queue, &vec![0.0; rows.len()], |table, queue, grad_weights| {
         let host: Vec<B::Float> = grad_out.iter().map(|&g| B::Float::of(g)).collect();
         let mut buffer = table.collection().backend().alloc(queue, host.len()).expect("memory");
         table.collection().backend().upload(queue, &host, B::view_mut(&mut buffer)).expect("memory");
         table.step(queue, batch, B::view(&buffer), LR, Some(grad_weights)).expect("step");
     });
-    assert_error("gradients of the weights", &got, &want, limit::<B::Float>(1));
+    assert_close::<B::Float>("gradients of the weights", &got, &Expected { value, scale: sizes }, terms);
     let lookups: Vec<(u64, Vec<f64>)> = (rows.iter().enumerate())
         .map(|(j, &row)| (row, grad(j).iter().map(|g| scale(j) * weights[j] * g).collect()))
         .collect();
@@ -248,12 +265,7 @@ fn compare<B: Backend>(layer: &mut Layer<B>, model: &Model, operations: usize) {
     let rows: Vec<u64> = (0..model.shape.rows()).collect();
     let got: Vec<f64> = table.rows(queue, &rows).expect("rows").into_iter().map(Real::as_f64).collect();
     let want: Vec<f64> = rows.iter().flat_map(|&row| model.row(row)).collect();
-    assert_error("rows", &got, &want, limit::<B::Float>(operations));
-}
-
-/// Rounding of a few hundred terms in every operation, each carried on by those after it.
-fn limit<F: Real>(operations: usize) -> f64 {
-    tolerance::<F>(300 * operations, 1.0)
+    assert_error("rows", &got, &want, tolerance::<B::Float>(TERMS * operations, 1.0));
 }
 
 /// Runs a call on numbers of the device and gives what it leaves there.

@@ -30,6 +30,7 @@
 //!
 //! The environment variable `TTCORE_ISA` (`portable`, `avx2` or `avx512`) restricts the instruction set.
 
+mod divide;
 mod group;
 mod memory;
 mod ops;

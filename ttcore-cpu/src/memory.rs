@@ -61,7 +61,7 @@ pub(crate) struct Local<F> {
     pub(crate) grads: Vec<F>,
     /// Gradient of a slice, or of a row.
     pub(crate) slice: Vec<F>,
-    /// Gradient of a transposed slice.
+    /// A transposed slice, or the gradient of one.
     pub(crate) transposed: Vec<F>,
 }
 
@@ -158,6 +158,7 @@ fn local_lens(plan: &Plan) -> [usize; 4] {
             lens[0] = lens[0].max(if k > 1 { block * tree.product_len(k - 1) } else { 0 });
             lens[1] = lens[1].max(block * tree.product_len(k));
             lens[2] = lens[2].max(tree.shape.slice_len(k - 1));
+            lens[3] = lens[3].max(if k > 1 { tree.shape.slice_len(k - 1) } else { 0 });
         }
         lens[2] = lens[2].max(tree.last_rank() * tree.last_cols());
         lens[3] = lens[3].max(tree.last_rank() * tree.last_cols());

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use ttcore::{Error, Layout, Table, TtShape};
 
+use crate::divide::Divisor;
+
 /// Products stacked into one matrix product, in rows: bounds the memory of a task, large enough to fill the kernels.
 const STACKED_ROWS: usize = 192;
 
@@ -25,6 +27,10 @@ pub(crate) struct Tree {
     pub(crate) shape: TtShape,
     /// What core rows sort by: below this.
     pub(crate) keys: u64,
+    /// The row factors.
+    factors: Vec<Divisor>,
+    /// The number of keys of the parents of nodes of level `k`, `m_1 .. m_{k-1}`, at `k - 1`.
+    parent_keys: Vec<Divisor>,
     /// Most nodes a batch can have at each level, from level 1.
     pub(crate) max_nodes: Vec<usize>,
     /// Most last digits a batch can have.
@@ -49,6 +55,13 @@ impl Tree {
         // More cores than this are all of one row, or more numbers than memory.
         u32::try_from(shape.row_factors().iter().max().copied().unwrap_or(0))
             .map_err(|_| Error::TooLarge { what: "row factor" })?;
+        let factors: Vec<Divisor> = shape.row_factors().iter().map(|&m| Divisor::new(m as u64)).collect();
+        let parents = factors.iter().scan(1, |above, m| {
+            let parents = *above;
+            *above *= m.get();
+            Some(Divisor::new(parents))
+        });
+        let parent_keys = parents.collect();
         let mut prefixes = 1usize;
         let levels = &shape.row_factors()[..shape.cores() - 1];
         let max_nodes = levels.iter().map(|&m| {
@@ -58,7 +71,7 @@ impl Tree {
         let max_nodes = max_nodes.collect();
         let max_last = shape.row_factors()[shape.cores() - 1].min(lookups);
         let max_rows = usize::try_from(shape.rows()).unwrap_or(usize::MAX).min(lookups);
-        Ok(Self { shape: shape.clone(), keys, max_nodes, max_last, max_rows })
+        Ok(Self { shape: shape.clone(), keys, factors, parent_keys, max_nodes, max_last, max_rows })
     }
 
     /// Levels of the tree, `d - 1`.
@@ -89,27 +102,35 @@ impl Tree {
     /// What a row sorts by: its digits in the order `i_{d-1}, .., i_1, i_d`, so that rows of one prefix, and prefixes that
     /// share the slice of their last core, come together.
     pub(crate) fn key(&self, row: u64) -> u64 {
-        let factors = self.shape.row_factors();
-        let (levels, last) = (self.levels(), factors[self.levels()]);
-        // Dividing 32-bit numbers is several times faster.
-        if let (Ok(row), true) = (u32::try_from(row), self.keys <= u64::from(u32::MAX)) {
-            let (mut rest, last) = (row / last as u32, (row % last as u32, last as u32));
-            let mut key = 0u32;
-            for &m in factors[..levels].iter().rev() {
-                let m = m as u32;
-                key = key * m + rest % m;
-                rest /= m;
-            }
-            return u64::from(key * last.1 + last.0);
+        let (outer, last) = self.factors.split_at(self.levels());
+        let (mut rest, last_digit) = last[0].divide(row);
+        let mut key = 0;
+        for factor in outer.iter().rev() {
+            let (quotient, digit) = factor.divide(rest);
+            key = key * factor.get() + digit;
+            rest = quotient;
         }
-        let (mut rest, last) = (row / last as u64, (row % last as u64, last as u64));
-        let mut key = 0u64;
-        for &m in factors[..levels].iter().rev() {
-            let m = m as u64;
-            key = key * m + rest % m;
-            rest /= m;
-        }
-        key * last.1 + last.0
+        key * last[0].get() + last_digit
+    }
+
+    /// The key of the node of the last level that a row is below, and the row's last digit, from the row's key.
+    pub(crate) fn split_row(&self, key: u64) -> (u64, u64) {
+        self.factors[self.levels()].divide(key)
+    }
+
+    /// Last digits, `m_d`.
+    pub(crate) fn last_count(&self) -> u64 {
+        self.factors[self.levels()].get()
+    }
+
+    /// Keys that parents of nodes of level `k` may have.
+    pub(crate) fn parent_count(&self, k: usize) -> u64 {
+        self.parent_keys[k - 1].get()
+    }
+
+    /// The digit of a node of level `k`, and the key of its parent, from the node's key.
+    pub(crate) fn split_node(&self, k: usize, key: u64) -> (u64, u64) {
+        self.parent_keys[k - 1].divide(key)
     }
 
     /// Nodes of level `k` whose products are computed together: as many as fit the stacked rows, at least one.

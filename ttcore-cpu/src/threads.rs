@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Tasks of a region from which on it is shared: waking another thread for less takes longer than doing it.
-const SHARED_TASKS: usize = 4;
+const SHARED_TASKS: usize = 8;
 
 /// The threads a call may use. Results do not depend on their number.
 #[derive(Clone)]

@@ -1,5 +1,6 @@
 //! One batch: unique rows, the prefix tree above them, and the tasks of every region.
 
+mod runs;
 mod sort;
 mod tasks;
 mod tree;
@@ -11,6 +12,7 @@ use ttcore::{Bags, Error, Layout, Real, Table, check};
 
 use crate::plan::Plan;
 use crate::threads::Threads;
+use runs::Runs;
 use sort::Sorter;
 
 pub(crate) use tasks::{Part, Task, Tasks};
@@ -42,15 +44,18 @@ pub(crate) struct TableGroup<F> {
     pub(crate) factors: Vec<F>,
     /// Unique row of each lookup.
     pub(crate) row_of: Vec<u32>,
-    /// Lookups in the order of rows, and where those of each row begin.
-    pub(crate) by_row: Vec<u32>,
-    pub(crate) row_starts: Vec<u32>,
+    /// Bags of the lookups in the order of rows, and what each is multiplied by.
+    pub(crate) row_bags: Vec<u32>,
+    row_factors: Vec<F>,
+    /// The unique rows: runs of lookups in the order of rows.
+    rows: Runs,
     /// How many of the rows are held by the cores.
     pub(crate) core_rows: usize,
     /// Dense rows of the unique rows behind those of the cores, ascending.
     pub(crate) dense: Vec<u64>,
     pub(crate) nodes: Nodes,
-    keys: Vec<u64>,
+    /// What each lookup was sorted by: for a dense table its row.
+    pub(crate) keys: Vec<u64>,
     sorter: Sorter,
 }
 
@@ -63,7 +68,10 @@ impl<F: Real> Group<F> {
 
     pub(crate) fn bytes(plan: &Plan) -> usize {
         let (bags, lookups) = (plan.layout.bags(), plan.layout.lookups());
-        let lists = bags * (4 + F::BYTES) + lookups * (4 * 4 + F::BYTES + 2 * 8) + Sorter::bytes(lookups);
+        let lists = bags * (4 + F::BYTES)
+            + lookups * (3 * 4 + 2 * F::BYTES + 2 * 8)
+            + Runs::bytes(lookups)
+            + Sorter::bytes(lookups);
         let nodes: usize = plan.trees.iter().flatten().map(Nodes::bytes).sum();
         plan.trees.len() * lists + nodes + Tasks::bytes(plan)
     }
@@ -120,8 +128,9 @@ impl<F: Real> TableGroup<F> {
             bag_of: Vec::with_capacity(lookups),
             factors: Vec::with_capacity(lookups),
             row_of: Vec::with_capacity(lookups),
-            by_row: Vec::with_capacity(lookups),
-            row_starts: Vec::with_capacity(lookups + 1),
+            row_bags: Vec::with_capacity(lookups),
+            row_factors: Vec::with_capacity(lookups),
+            rows: Runs::with_capacity(lookups),
             core_rows: 0,
             dense: Vec::with_capacity(dense),
             nodes: tree.map(Nodes::new).unwrap_or_default(),
@@ -136,8 +145,9 @@ impl<F: Real> TableGroup<F> {
         self.bag_of.clear();
         self.factors.clear();
         self.row_of.clear();
-        self.by_row.clear();
-        self.row_starts.clear();
+        self.row_bags.clear();
+        self.row_factors.clear();
+        self.rows.clear();
         self.core_rows = 0;
         self.dense.clear();
         self.nodes.clear();
@@ -147,17 +157,25 @@ impl<F: Real> TableGroup<F> {
     /// Copies bags and weights, and turns rows into keys.
     fn load(&mut self, table: &Table, tree: Option<&crate::plan::Tree>, bags: &Bags<'_, F>) {
         self.clear();
+        let lookups = bags.lookups();
+        self.bag_of.resize(lookups, 0);
+        self.factors.resize(lookups, F::one());
+        let mut bag = 0;
         bags.for_each_bag(|range| {
-            let (bag, scale) = (self.bag_starts.len() as u32, bags.pooling().scale(range.len()));
+            let scale = bags.pooling().scale(range.len());
             self.bag_starts.push(range.start as u32);
             self.scales.push(scale);
-            self.bag_of.resize(range.end, bag);
+            self.bag_of[range.clone()].fill(bag);
             match bags.weights() {
-                Some(weights) => self.factors.extend(weights[range].iter().map(|&weight| scale * weight)),
-                None => self.factors.resize(range.end, scale),
+                Some(weights) => {
+                    let factors = self.factors[range.clone()].iter_mut().zip(&weights[range]);
+                    factors.for_each(|(factor, &weight)| *factor = scale * weight);
+                }
+                None => self.factors[range].fill(scale),
             }
+            bag += 1;
         });
-        self.bag_starts.push(bags.lookups() as u32);
+        self.bag_starts.push(lookups as u32);
         let core_rows = table.core_rows();
         match tree {
             Some(tree) => bags.for_each_row(|row| {
@@ -170,33 +188,33 @@ impl<F: Real> TableGroup<F> {
     /// Merges duplicates and builds the tree.
     fn sort(&mut self, tree: Option<&crate::plan::Tree>) {
         let core_keys = tree.map_or(0, |tree| tree.keys);
-        let Self { row_of, by_row, row_starts, core_rows, dense, nodes, keys, sorter, .. } = self;
-        row_of.resize(keys.len(), 0);
+        let Self { bag_of, factors, row_of, row_bags, row_factors, rows, keys, sorter, .. } = self;
+        let lookups = keys.len();
+        row_of.resize(lookups, 0);
+        row_bags.resize(lookups, 0);
+        row_factors.resize(lookups, F::zero());
         let largest = keys.iter().copied().max().unwrap_or(0);
-        let mut previous = None;
-        sorter.sort(keys.iter().copied(), largest, |key, lookup| {
-            if previous != Some(key) {
-                previous = Some(key);
-                row_starts.push(by_row.len() as u32);
-                if key < core_keys {
-                    *core_rows += 1;
-                    nodes.push_row(key);
-                } else {
-                    dense.push(key - core_keys);
-                }
-            }
-            row_of[lookup as usize] = row_starts.len() as u32 - 1;
-            by_row.push(lookup);
+        rows.find(sorter.sort(keys.iter().copied(), largest), |place, lookup, row| {
+            let lookup = lookup as usize;
+            row_of[lookup] = row;
+            (row_bags[place], row_factors[place]) = (bag_of[lookup], factors[lookup]);
         });
-        row_starts.push(by_row.len() as u32);
+        self.core_rows = rows.keys.partition_point(|&key| key < core_keys);
+        let (core_keys_found, dense) = rows.keys.split_at(self.core_rows);
+        self.dense.extend(dense.iter().map(|key| key - core_keys));
         if let Some(tree) = tree {
-            nodes.build(tree, sorter);
+            self.nodes.build(tree, core_keys_found, sorter);
         }
     }
 
-    /// The lookups of a unique row.
-    pub(crate) fn lookups_of(&self, row: usize) -> &[u32] {
-        &self.by_row[self.row_starts[row] as usize..self.row_starts[row + 1] as usize]
+    /// Where the lookups of a unique row are in the order of rows.
+    pub(crate) fn lookups_of(&self, row: usize) -> std::ops::Range<usize> {
+        self.rows.range(row)
+    }
+
+    /// What the lookups of a unique row are multiplied by.
+    pub(crate) fn factors_of(&self, row: usize) -> &[F] {
+        &self.row_factors[self.lookups_of(row)]
     }
 
     /// The lookups of a bag.
@@ -206,6 +224,6 @@ impl<F: Real> TableGroup<F> {
 
     /// How many lookups there are.
     pub(crate) fn lookups(&self) -> usize {
-        self.by_row.len()
+        self.row_bags.len()
     }
 }

@@ -10,11 +10,12 @@ pub(super) struct Sorter {
     wide: Vec<(u64, u32)>,
 }
 
-/// Bits a pass of the radix sort looks at: more for many keys, but so that the counters stay in the first cache.
-const RADIX_BITS: [u32; 2] = [8, 12];
-
-/// From how many keys on the second.
+/// From how many keys on a pass of the radix sort looks at 12 bits instead of 8: the counters still fit the first cache, but
+/// adding them up takes as long as sorting some thousand keys.
 const MANY: usize = 1 << 14;
+
+/// Most passes: 32 bits, 8 at a time.
+const MOST_PASSES: usize = 4;
 
 /// Below this, comparing is faster than counting.
 const SMALL: usize = 96;
@@ -28,57 +29,76 @@ impl Sorter {
         len * (2 * size_of::<u64>() + size_of::<(u64, u32)>())
     }
 
-    /// Calls `visit` with every key and its position in `keys`, in order of keys and, among equal ones, of positions.
-    pub(super) fn sort(
-        &mut self,
-        keys: impl ExactSizeIterator<Item = u64>,
-        largest: u64,
-        mut visit: impl FnMut(u64, u32),
-    ) {
+    /// Every key with its position in `keys`, in order of keys and, among equal ones, of positions.
+    #[inline]
+    pub(super) fn sort(&mut self, keys: impl ExactSizeIterator<Item = u64>, largest: u64) -> Sorted<'_> {
         if largest > u64::from(u32::MAX) {
             self.wide.clear();
             self.wide.extend(keys.zip(0..));
             self.wide.sort_unstable();
-            self.wide.iter().for_each(|&(key, position)| visit(key, position));
-            return;
+            return Sorted { packed: [].iter(), wide: self.wide.iter() };
         }
         self.packed.clear();
         self.packed.extend(keys.enumerate().map(|(position, key)| key << 32 | position as u64));
-        if self.packed.len() < SMALL {
-            self.packed.sort_unstable();
-        } else {
-            let bits = u64::BITS - largest.leading_zeros();
-            let radix = RADIX_BITS[usize::from(self.packed.len() >= MANY)];
-            for pass in 0..bits.div_ceil(radix) {
-                match radix {
-                    8 => self.pass::<{ 1 << 8 }>(32 + pass * radix),
-                    _ => self.pass::<{ 1 << 12 }>(32 + pass * radix),
-                }
-            }
+        let bits = u64::BITS - largest.leading_zeros();
+        match self.packed.len() {
+            0..SMALL => self.packed.sort_unstable(),
+            SMALL..MANY => self.radix_sort::<8, { 1 << 8 }>(bits),
+            _ => self.radix_sort::<12, { 1 << 12 }>(bits),
         }
-        self.packed.iter().for_each(|&item| visit(item >> 32, item as u32));
+        Sorted { packed: self.packed.iter(), wide: [].iter() }
     }
 
-    /// One stable pass of a radix sort, by the digit at this bit.
-    fn pass<const BUCKETS: usize>(&mut self, shift: u32) {
-        let digit = |item: u64| (item >> shift) as usize % BUCKETS;
-        let mut starts = [0u32; BUCKETS];
+    /// A stable radix sort by the lower `bits` bits of the keys, `BITS` in a pass. Digits of all passes are counted in one.
+    fn radix_sort<const BITS: u32, const BUCKETS: usize>(&mut self, bits: u32) {
+        let digit = |item: u64, pass: usize| (item >> (32 + pass as u32 * BITS)) as usize % BUCKETS;
+        let mut starts = [[0u32; BUCKETS]; MOST_PASSES];
+        let starts = &mut starts[..bits.div_ceil(BITS) as usize];
         for &item in &self.packed {
-            starts[digit(item)] += 1;
-        }
-        let mut start = 0;
-        for count in &mut starts {
-            (*count, start) = (start, start + *count);
+            for (pass, counts) in starts.iter_mut().enumerate() {
+                counts[digit(item, pass)] += 1;
+            }
         }
         self.spare.resize(self.packed.len(), 0);
-        for &item in &self.packed {
-            let place = &mut starts[digit(item)];
-            self.spare[*place as usize] = item;
-            *place += 1;
+        for (pass, starts) in starts.iter_mut().enumerate() {
+            let mut start = 0;
+            for count in &mut *starts {
+                (*count, start) = (start, start + *count);
+            }
+            for &item in &self.packed {
+                let place = &mut starts[digit(item, pass)];
+                self.spare[*place as usize] = item;
+                *place += 1;
+            }
+            std::mem::swap(&mut self.packed, &mut self.spare);
         }
-        std::mem::swap(&mut self.packed, &mut self.spare);
     }
 }
+
+/// Sorted keys with their positions: in one of two lists, by the length of the keys.
+pub(super) struct Sorted<'a> {
+    packed: std::slice::Iter<'a, u64>,
+    wide: std::slice::Iter<'a, (u64, u32)>,
+}
+
+impl Iterator for Sorted<'_> {
+    type Item = (u64, u32);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<(u64, u32)> {
+        match self.packed.next() {
+            Some(&item) => Some((item >> 32, item as u32)),
+            None => self.wide.next().copied(),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let len = self.packed.len() + self.wide.len();
+        (len, Some(len))
+    }
+}
+
+impl ExactSizeIterator for Sorted<'_> {}
 
 #[cfg(test)]
 mod tests {
@@ -104,11 +124,9 @@ mod tests {
             let keys: Vec<u64> = (0..len).map(|_| draw()).collect();
             let mut want: Vec<(u64, u32)> = keys.iter().copied().zip(0..).collect();
             want.sort();
-            let mut got = Vec::new();
             let mut sorter = Sorter::with_capacity(len);
             for _ in 0..2 {
-                got.clear();
-                sorter.sort(keys.iter().copied(), largest, |key, position| got.push((key, position)));
+                let got: Vec<_> = sorter.sort(keys.iter().copied(), largest).collect();
                 assert_eq!(got, want, "{len} keys up to {largest}");
             }
         }

@@ -89,14 +89,11 @@ impl Tasks {
         let (outer, inner) = backward.split_last_mut().expect("there is a region for the outer cores");
         for (table, (batch, tree)) in tables.iter().zip(&plan.trees).enumerate() {
             let dim = plan.layout.tables()[table].dim();
-            let add = |tasks: &mut Vec<Task>, part, units: usize, work: &dyn Fn(usize) -> usize| {
-                split(tasks, table, part, units, work);
-            };
             let lookups = batch.lookups();
             let pooled = 1 + lookups / bags.max(1);
-            add(pool, Part::Pool, bags, &|_| pooled * dim * READ);
-            add(weights, Part::Weights, lookups, &|_| dim * READ);
-            add(&mut inner[0], Part::Dense, batch.dense.len(), &|row| {
+            split_evenly(pool, table, Part::Pool, bags, pooled * dim * READ);
+            split_evenly(weights, table, Part::Weights, lookups, dim * READ);
+            split(&mut inner[0], table, Part::Dense, batch.dense.len(), |row| {
                 (2 + batch.lookups_of(batch.core_rows + row).len()) * dim * READ
             });
             let Some(tree) = tree else { continue };
@@ -106,32 +103,30 @@ impl Tasks {
             let node_work = |k: usize| 2 * tree.product_rows(k - 1) * tree.shape.slice_len(k - 1);
             let row_work = 2 * tree.product_len(levels) * tree.last_cols() + dim * READ;
             let last_len = tree.last_rank() * tree.last_cols();
-            add(&mut regions[0], Part::Transpose, nodes.last.len(), &|_| last_len * READ);
+            split_evenly(&mut regions[0], table, Part::Transpose, nodes.last.len(), last_len * READ);
             for k in 2.min(levels)..=levels {
                 let level = &nodes.levels[k - 1];
-                let rows = |group| level.nodes(group).map(|node| level.child_range(node).len()).sum::<usize>();
                 let work = |group: usize| {
-                    let rows = if k == levels { rows(group) * row_work } else { 0 };
+                    let rows = if k == levels { level.group_children(group) * row_work } else { 0 };
                     level.nodes(group).len() * node_work(k) + rows
                 };
-                add(&mut regions[(k - 1).max(1)], Part::Level(k), level.digits.len(), &work);
-                let back = |group: usize| 2 * work(group);
-                match levels - k {
-                    0 => add(&mut inner[0], Part::Deepest, level.digits.len(), &back),
-                    // Level 2 of the longest train is the last before the outer cores.
-                    above => add(&mut inner[above], Part::Middle(k), level.digits.len(), &back),
-                }
+                split(&mut regions[(k - 1).max(1)], table, Part::Level(k), level.groups(), work);
+                // Level 2 of the longest train is the last before the outer cores.
+                let (above, groups) = (levels - k, level.groups());
+                let part = if above == 0 { Part::Deepest } else { Part::Middle(k) };
+                split(&mut inner[above], table, part, groups, |group| 2 * work(group));
             }
             let first = &nodes.levels[0];
             let slice = tree.shape.slice_len(0);
-            add(outer, Part::First, first.digits.len(), &|group| (first.child_range(group).len() + 2) * slice * READ);
-            add(outer, Part::Last, nodes.last.len(), &|group| nodes.last.child_range(group).len() * row_work);
+            let first_work = |group| (first.child_range(group).len() + 2) * slice * READ;
+            split(outer, table, Part::First, first.groups(), first_work);
+            split(outer, table, Part::Last, nodes.last.len(), |group| nodes.last.rows(group).len() * row_work);
         }
     }
 }
 
 /// Cuts `units` units of work into tasks of about the grain.
-fn split(tasks: &mut Vec<Task>, table: usize, part: Part, units: usize, work: &dyn Fn(usize) -> usize) {
+fn split(tasks: &mut Vec<Task>, table: usize, part: Part, units: usize, work: impl Fn(usize) -> usize) {
     let (mut start, mut sum) = (0, 0usize);
     for unit in 0..units {
         sum = sum.saturating_add(work(unit));
@@ -143,6 +138,12 @@ fn split(tasks: &mut Vec<Task>, table: usize, part: Part, units: usize, work: &d
     if start < units {
         tasks.push(Task { table, part, range: start..units });
     }
+}
+
+/// The same for units that are all the same work.
+fn split_evenly(tasks: &mut Vec<Task>, table: usize, part: Part, units: usize, work: usize) {
+    let step = GRAIN.div_ceil(work.max(1));
+    tasks.extend((0..units).step_by(step).map(|start| Task { table, part, range: start..units.min(start + step) }));
 }
 
 /// Tasks of a region that are allocated for in advance; a batch of more makes the list grow once.

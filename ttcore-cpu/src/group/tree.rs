@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::runs::Runs;
 use super::sort::Sorter;
 use crate::plan::Tree;
 
@@ -10,13 +11,10 @@ use crate::plan::Tree;
 pub(crate) struct Nodes {
     /// Level `k` is `levels[k - 1]`.
     pub(crate) levels: Vec<Level>,
-    /// Rows by their last digit: the children are rows.
-    pub(crate) last: Level,
-    /// For each row, which of the last digits it has.
-    pub(crate) last_of: Vec<u32>,
+    /// Rows by their last digit.
+    pub(crate) last: Last,
     /// For each row, its node at the last level.
     pub(crate) node_of: Vec<u32>,
-    row_keys: Vec<u64>,
 }
 
 /// The nodes of one level, in the order of their digit; those of one digit are a group, which shares a slice.
@@ -24,150 +22,132 @@ pub(crate) struct Nodes {
 pub(crate) struct Level {
     /// For each node, the node above. Empty at level 1.
     pub(crate) parents: Vec<u32>,
-    /// For each group, its digit.
-    pub(crate) digits: Vec<u32>,
-    /// For each group, its first node; and the number of nodes.
-    starts: Vec<u32>,
-    /// Children of all nodes, and where those of each node begin. The last level has no list: its children are rows, which
-    /// follow each other.
+    /// The nodes: runs of children.
+    nodes: Runs,
+    /// The groups: runs of nodes, with their digits.
+    groups: Runs,
+    /// Children of all nodes. The last level has no list: its children are rows, which follow each other.
     children: Vec<u32>,
-    child_starts: Vec<u32>,
-    keys: Vec<u64>,
+    /// For each node, its digit and the key of its parent.
+    keys: Vec<(u64, u64)>,
+}
+
+/// Rows by their last digit.
+#[derive(Debug, Default)]
+pub(crate) struct Last {
+    /// The digits: runs of rows in the order of their last digit.
+    digits: Runs,
+    rows: Vec<u32>,
+    /// For each row, which of the last digits it has.
+    of: Vec<u32>,
 }
 
 impl Nodes {
     pub(super) fn new(tree: &Tree) -> Self {
-        let rows = tree.max_rows;
-        let below = tree.max_nodes[1..].iter().copied().chain([rows]);
-        let levels = tree.max_nodes.iter().zip(below).map(|(&nodes, below)| Level::with_capacity(nodes, below));
+        let levels = tree.max_nodes.iter().zip(children(tree)).zip(tree.shape.row_factors());
+        let levels = levels.map(|((&nodes, children), &digits)| Level::with_capacity(nodes, children, digits));
         Self {
             levels: levels.collect(),
-            last: Level::with_capacity(tree.max_last, rows),
-            last_of: Vec::with_capacity(rows),
-            node_of: Vec::with_capacity(rows),
-            row_keys: Vec::with_capacity(rows),
+            last: Last::with_capacity(tree.max_last, tree.max_rows),
+            node_of: Vec::with_capacity(tree.max_rows),
         }
     }
 
     pub(super) fn bytes(tree: &Tree) -> usize {
-        let level = |nodes: usize, below: usize| nodes * (4 * 4 + 8) + below * 4;
-        let below = tree.max_nodes[1..].iter().copied().chain([tree.max_rows]);
-        let levels: usize = tree.max_nodes.iter().zip(below).map(|(&nodes, below)| level(nodes, below)).sum();
-        levels + level(tree.max_last, tree.max_rows) + tree.max_rows * (2 * 4 + 8)
+        let levels = tree.max_nodes.iter().zip(children(tree)).zip(tree.shape.row_factors());
+        let levels: usize = levels.map(|((&nodes, children), &digits)| Level::bytes(nodes, children, digits)).sum();
+        levels + Runs::bytes(tree.max_last) + tree.max_rows * 3 * 4
     }
 
     pub(super) fn clear(&mut self) {
         self.levels.iter_mut().for_each(Level::clear);
         self.last.clear();
-        self.last_of.clear();
         self.node_of.clear();
-        self.row_keys.clear();
     }
 
-    /// Adds a unique row of the cores; keys ascend.
-    pub(super) fn push_row(&mut self, key: u64) {
-        self.row_keys.push(key);
-    }
-
-    /// Builds all levels, from the last up to the first.
-    pub(super) fn build(&mut self, tree: &Tree, sorter: &mut Sorter) {
-        let factors = tree.shape.row_factors();
-        let last_factor = factors[tree.levels()] as u64;
-        let Self { levels, last, last_of, node_of, row_keys } = self;
+    /// Builds all levels, from the last up to the first, for the keys of the unique rows of the cores, ascending.
+    pub(super) fn build(&mut self, tree: &Tree, rows: &[u64], sorter: &mut Sorter) {
+        let Self { levels, last, node_of } = self;
 
         // The last level: rows of one node follow each other.
-        let deepest = &mut levels[tree.levels() - 1];
-        for (row, &key) in row_keys.iter().enumerate() {
-            let node_key = key / last_factor;
-            if deepest.keys.last() != Some(&node_key) {
-                deepest.keys.push(node_key);
-                deepest.child_starts.push(row as u32);
-            }
-            node_of.push(deepest.keys.len() as u32 - 1);
-        }
-        deepest.child_starts.push(row_keys.len() as u32);
-
-        // Rows by their last digit.
-        last_of.resize(row_keys.len(), 0);
-        sorter.sort(row_keys.iter().map(|key| key % last_factor), last_factor - 1, |digit, row| {
-            last.push_child(digit, row);
-            last_of[row as usize] = last.keys.len() as u32 - 1;
+        last.of.resize(rows.len(), 0);
+        node_of.resize(rows.len(), 0);
+        let split = rows.iter().map(|&key| tree.split_row(key));
+        levels[tree.levels() - 1].nodes.find(split, |row, digit, node| {
+            (last.of[row], node_of[row]) = (digit as u32, node);
         });
-        last.close();
-        last.digits.extend(last.keys.iter().map(|&digit| digit as u32));
+        last.sort(tree, sorter);
 
         // A node's key is its digit and the key of its parent.
-        for k in (1..tree.levels()).rev() {
-            let (above, below) = levels.split_at_mut(k);
-            let (parents, children) = (&mut above[k - 1], &mut below[0]);
-            let parent_keys: u64 = factors[..k].iter().map(|&m| m as u64).product();
-            children.group(parent_keys);
+        for k in (2..=tree.levels()).rev() {
+            let (above, below) = levels.split_at_mut(k - 1);
+            let (parents, children) = (&mut above[k - 2], &mut below[0]);
+            children.group(tree, k);
             children.parents.resize(children.keys.len(), 0);
-            let Level { keys, parents: parent_of, .. } = children;
-            sorter.sort(keys.iter().map(|key| key % parent_keys), parent_keys - 1, |key, child| {
-                parents.push_child(key, child);
-                parent_of[child as usize] = parents.keys.len() as u32 - 1;
+            parents.children.resize(children.keys.len(), 0);
+            let keys = children.keys.iter().map(|&(_, parent)| parent);
+            let largest = tree.parent_count(k) - 1;
+            parents.nodes.find(sorter.sort(keys, largest), |place, child, parent| {
+                (parents.children[place], children.parents[child as usize]) = (child, parent);
             });
-            parents.close();
         }
-        levels[0].group(1);
+        levels[0].group(tree, 1);
     }
 }
 
+/// How many children the nodes of each level may have in all, if there is a list of them.
+fn children(tree: &Tree) -> impl Iterator<Item = usize> + '_ {
+    tree.max_nodes[1..].iter().copied().chain([0])
+}
+
 impl Level {
-    fn with_capacity(nodes: usize, below: usize) -> Self {
+    fn with_capacity(nodes: usize, children: usize, digits: usize) -> Self {
         Self {
             parents: Vec::with_capacity(nodes),
-            digits: Vec::with_capacity(nodes),
-            starts: Vec::with_capacity(nodes + 1),
-            children: Vec::with_capacity(below),
-            child_starts: Vec::with_capacity(nodes + 1),
+            nodes: Runs::with_capacity(nodes),
+            groups: Runs::with_capacity(digits.min(nodes)),
+            children: Vec::with_capacity(children),
             keys: Vec::with_capacity(nodes),
         }
     }
 
+    fn bytes(nodes: usize, children: usize, digits: usize) -> usize {
+        nodes * (4 + size_of::<(u64, u64)>()) + Runs::bytes(nodes) + Runs::bytes(digits.min(nodes)) + children * 4
+    }
+
     fn clear(&mut self) {
         self.parents.clear();
-        self.digits.clear();
-        self.starts.clear();
+        self.nodes.clear();
+        self.groups.clear();
         self.children.clear();
-        self.child_starts.clear();
         self.keys.clear();
     }
 
-    /// Adds a child to the node with this key; keys ascend.
-    fn push_child(&mut self, key: u64, child: u32) {
-        if self.keys.last() != Some(&key) {
-            self.keys.push(key);
-            self.child_starts.push(self.children.len() as u32);
-        }
-        self.children.push(child);
+    /// Finds the groups, once the nodes are known.
+    fn group(&mut self, tree: &Tree, k: usize) {
+        self.keys.clear();
+        self.keys.extend(self.nodes.keys.iter().map(|&key| tree.split_node(k, key)));
+        self.groups.find(self.keys.iter().map(|&(digit, _)| (digit, ())), |_, (), _| ());
     }
 
-    fn close(&mut self) {
-        self.child_starts.push(self.children.len() as u32);
+    /// How many groups there are.
+    pub(crate) fn groups(&self) -> usize {
+        self.groups.len()
     }
 
-    /// Finds the groups: the digit is what is above the parent's key.
-    fn group(&mut self, parent_keys: u64) {
-        for (node, &key) in self.keys.iter().enumerate() {
-            let digit = (key / parent_keys) as u32;
-            if self.digits.last() != Some(&digit) {
-                self.digits.push(digit);
-                self.starts.push(node as u32);
-            }
-        }
-        self.starts.push(self.keys.len() as u32);
+    /// The digit of a group.
+    pub(crate) fn digit(&self, group: usize) -> usize {
+        self.groups.keys[group] as usize
     }
 
-    /// How many nodes there are.
-    pub(crate) fn len(&self) -> usize {
-        self.keys.len()
+    /// The digits of all groups, ascending.
+    pub(crate) fn digits(&self) -> &[u64] {
+        &self.groups.keys
     }
 
     /// Nodes of a group.
     pub(crate) fn nodes(&self, group: usize) -> Range<usize> {
-        self.starts[group] as usize..self.starts[group + 1] as usize
+        self.groups.range(group)
     }
 
     /// Children of a node.
@@ -175,13 +155,71 @@ impl Level {
         &self.children[self.child_range(node)]
     }
 
-    /// A child some places behind the first of a node, which may be another node's: to ask for what will be needed soon.
-    pub(crate) fn child_ahead(&self, node: usize, places: usize) -> Option<u32> {
-        self.children.get(self.child_starts[node] as usize + places).copied()
-    }
-
     /// Where the children of a node are among all; at the last level, its rows.
     pub(crate) fn child_range(&self, node: usize) -> Range<usize> {
-        self.child_starts[node] as usize..self.child_starts[node + 1] as usize
+        self.nodes.range(node)
+    }
+
+    /// How many children the nodes of a group have.
+    pub(crate) fn group_children(&self, group: usize) -> usize {
+        let nodes = self.nodes(group);
+        (self.nodes.starts[nodes.end] - self.nodes.starts[nodes.start]) as usize
+    }
+
+    /// A child some places behind the first of a node, which may be another node's: to ask for what will be needed soon.
+    pub(crate) fn child_ahead(&self, node: usize, places: usize) -> Option<u32> {
+        self.children.get(self.nodes.starts[node] as usize + places).copied()
+    }
+}
+
+impl Last {
+    fn with_capacity(digits: usize, rows: usize) -> Self {
+        Self { digits: Runs::with_capacity(digits), rows: Vec::with_capacity(rows), of: Vec::with_capacity(rows) }
+    }
+
+    fn clear(&mut self) {
+        self.digits.clear();
+        self.rows.clear();
+        self.of.clear();
+    }
+
+    /// Sorts rows by their last digit, which `of` holds until then.
+    fn sort(&mut self, tree: &Tree, sorter: &mut Sorter) {
+        let Self { digits, rows, of } = self;
+        rows.resize(of.len(), 0);
+        let keys = of.iter().map(|&digit| u64::from(digit));
+        digits.find(sorter.sort(keys, tree.last_count() - 1), |place, row, digit| {
+            (rows[place], of[row as usize]) = (row, digit);
+        });
+    }
+
+    /// How many different digits there are.
+    pub(crate) fn len(&self) -> usize {
+        self.digits.len()
+    }
+
+    /// One of the digits.
+    pub(crate) fn digit(&self, number: usize) -> usize {
+        self.digits.keys[number] as usize
+    }
+
+    /// All digits, ascending.
+    pub(crate) fn digits(&self) -> &[u64] {
+        &self.digits.keys
+    }
+
+    /// The rows with a digit.
+    pub(crate) fn rows(&self, number: usize) -> &[u32] {
+        &self.rows[self.digits.range(number)]
+    }
+
+    /// A row some places behind the first with a digit, which may have another: to ask for what will be needed soon.
+    pub(crate) fn row_ahead(&self, number: usize, places: usize) -> Option<u32> {
+        self.rows.get(self.digits.starts[number] as usize + places).copied()
+    }
+
+    /// Which of the digits a row has.
+    pub(crate) fn of(&self, row: usize) -> usize {
+        self.of[row] as usize
     }
 }

@@ -12,14 +12,18 @@ use crate::group::{Group, Level, Part, Task};
 use crate::memory::{Gradients, Local, Values};
 use crate::plan::{Plan, Tree};
 use crate::shared::{Cells, Shared};
-use crate::simd::{Kernels, Work};
+use crate::simd::{Kernels, Numbers, Work};
 use crate::threads::Threads;
 
 /// Rows between asking for a dense row and updating it.
 const AHEAD: usize = 24;
 
 /// Children between asking for what they add to a gradient and adding it.
-const CHILDREN_AHEAD: usize = 6;
+const CHILDREN_AHEAD: usize = 12;
+
+/// Stacked rows from which on it pays to transpose a slice for its product with their gradients: a sum of lanes for every
+/// element takes longer by then.
+const TRANSPOSED_ROWS: usize = 24;
 
 /// One backward.
 ///
@@ -102,14 +106,10 @@ impl<F: Real> Backward<'_, F> {
 
     /// Gradient of a unique row: that of its bags, summed over its lookups in order.
     fn row<K: Kernels<F>>(&self, kernels: K, table: usize, row: usize, out: &mut [F]) {
-        let batch = &self.group.tables[table];
-        for (number, &j) in batch.lookups_of(row).iter().enumerate() {
-            let (factor, grad) = (batch.factors[j as usize], self.grad_bag(table, batch.bag_of[j as usize] as usize));
-            match number {
-                0 => kernels.scale(factor, grad, out),
-                _ => kernels.axpy(factor, grad, out),
-            }
-        }
+        let (batch, layout) = (&self.group.tables[table], &self.plan.layout);
+        let bags = Numbers::Short(&batch.row_bags[batch.lookups_of(row).start..]);
+        let grads = &self.grad_out[layout.columns()[table]..];
+        kernels.weighted_rows(batch.factors_of(row), bags, grads, layout.stride(), out);
     }
 
     fn dense<K: Kernels<F>>(&self, kernels: K, task: &Task) {
@@ -138,9 +138,9 @@ impl<F: Real> Backward<'_, F> {
         let (nodes, len) = (&batch.nodes, tree.product_len(k));
         let level = &nodes.levels[k - 1];
         let mut local = lock(&self.locals[self.threads.current() % self.locals.len()]);
-        let Local { stack, grads, slice: slice_grad, .. } = &mut *local;
+        let Local { stack, grads, slice: slice_grad, transposed } = &mut *local;
         for group in task.range.clone() {
-            let range = tree.shape.slice_range(k - 1, level.digits[group] as usize);
+            let range = tree.shape.slice_range(k - 1, level.digit(group));
             // A gradient that is one product can be subtracted as it is computed, without being written.
             let rate = sink.core_rate().filter(|_| k > 1 && level.nodes(group).len() <= tree.block(k));
             for (number, block) in blocks(level.nodes(group), if k == 1 { 1 } else { tree.block(k) }).enumerate() {
@@ -169,7 +169,13 @@ impl<F: Real> Backward<'_, F> {
                     let parents = &gradients.parents[k - 1];
                     (sink.params.get(range.clone()), parents.get_mut(block.start * parent_len..block.end * parent_len))
                 };
-                kernels.gemm_bt([stacked, rank, width], grads, width, slice, width, parents, rank, false);
+                if stacked < TRANSPOSED_ROWS {
+                    kernels.gemm_bt([stacked, rank, width], grads, width, slice, width, parents, rank, false);
+                } else {
+                    let transposed = &mut transposed[..slice.len()];
+                    kernels.transpose(rank, width, slice, transposed);
+                    kernels.gemm([stacked, rank, width], grads, (width, 1), transposed, rank, parents, rank, false);
+                }
                 let (size, slice_grad) = ([rank, width, stacked], &mut slice_grad[..range.len()]);
                 let Some(rate) = rate else {
                     kernels.gemm(size, stack, (1, rank), grads, width, slice_grad, width, number > 0);
@@ -195,7 +201,7 @@ impl<F: Real> Backward<'_, F> {
         let last_len = rank * cols;
         let rows = nodes.levels[tree.levels() - 1].child_range(node);
         for row in rows.clone() {
-            let last = nodes.last_of[row] as usize;
+            let last = nodes.last.of(row);
             // SAFETY: the gradient of a row belongs to the task that has its node; transposed slices are not written in
             // backward.
             let (row_grad, last) = unsafe {
@@ -220,7 +226,7 @@ impl<F: Real> Backward<'_, F> {
             } else {
                 from_children(kernels, level, node, &gradients.parents[1], grad);
             }
-            let range = tree.shape.slice_range(0, level.digits[node] as usize);
+            let range = tree.shape.slice_range(0, level.digit(node));
             // SAFETY: a slice belongs to the task that has it; nothing reads the first core in this region.
             unsafe { self.sinks[task.table].apply(kernels, range, true, grad) };
         }
@@ -234,13 +240,13 @@ impl<F: Real> Backward<'_, F> {
         let Local { slice, transposed, .. } = &mut *local;
         let (slice, transposed) = (&mut slice[..rank * cols], &mut transposed[..rank * cols]);
         for group in task.range.clone() {
-            for (number, &row) in nodes.last.children(group).iter().enumerate() {
+            for (number, &row) in nodes.last.rows(group).iter().enumerate() {
                 let product = |row: u32| {
                     let node = nodes.node_of[row as usize] as usize;
                     // SAFETY: written in forward.
                     unsafe { values.products[k - 1].get(node * len..(node + 1) * len) }
                 };
-                if let Some(ahead) = nodes.last.child_ahead(group, number + CHILDREN_AHEAD) {
+                if let Some(ahead) = nodes.last.row_ahead(group, number + CHILDREN_AHEAD) {
                     prefetch(kernels, product(ahead));
                 }
                 let grad = row as usize * dim..(row as usize + 1) * dim;
@@ -250,7 +256,7 @@ impl<F: Real> Backward<'_, F> {
                 kernels.gemm(size, row_grad, (1, cols), product(row), rank, transposed, rank, number > 0);
             }
             kernels.transpose(cols, rank, transposed, slice);
-            let range = tree.shape.slice_range(k, nodes.last.digits[group] as usize);
+            let range = tree.shape.slice_range(k, nodes.last.digit(group));
             // SAFETY: a slice belongs to the task that has it; nothing reads the last core in this region.
             unsafe { self.sinks[task.table].apply(kernels, range, true, slice) };
         }
@@ -270,10 +276,10 @@ impl<F: Real> Backward<'_, F> {
             }
         };
         if let Some(tree) = &self.plan.trees[table] {
-            let levels = batch.nodes.levels.iter().chain([&batch.nodes.last]);
-            for (k, level) in levels.enumerate() {
+            let levels = batch.nodes.levels.iter().map(Level::digits).chain([batch.nodes.last.digits()]);
+            for (k, digits) in levels.enumerate() {
                 let slice = |digit: usize| tree.shape.core_range(k).start + digit * tree.shape.slice_len(k);
-                let touched = level.digits.iter().map(|&digit| digit as usize);
+                let touched = digits.iter().map(|&digit| digit as usize);
                 gaps(touched, tree.shape.row_factors()[k], |gap| decay(true, slice(gap.start)..slice(gap.end)));
             }
         }

@@ -9,11 +9,8 @@ use crate::group::{Group, Part, Task};
 use crate::memory::{Local, Values};
 use crate::plan::Plan;
 use crate::shared::Shared;
-use crate::simd::{Kernels, Work};
+use crate::simd::{Kernels, Numbers, Work};
 use crate::threads::Threads;
-
-/// Lookups between asking for a dense row and reading it.
-const AHEAD: usize = 24;
 
 /// One forward.
 pub(crate) struct Forward<'c, F> {
@@ -56,7 +53,7 @@ impl<F: Real> Forward<'_, F> {
         let (rank, cols) = (tree.last_rank(), tree.last_cols());
         let len = rank * cols;
         for group in task.range.clone() {
-            let slice = tree.shape.slice_range(tree.levels(), last.digits[group] as usize);
+            let slice = tree.shape.slice_range(tree.levels(), last.digit(group));
             // SAFETY: parameters are not written in forward; the group's place among the transposed slices is this
             // task's.
             let (from, to) =
@@ -75,7 +72,7 @@ impl<F: Real> Forward<'_, F> {
         let level = &nodes.levels[k - 1];
         let mut local = lock(&self.locals[self.threads.current() % self.locals.len()]);
         for group in task.range.clone() {
-            let slice = tree.shape.slice_range(k - 1, level.digits[group] as usize);
+            let slice = tree.shape.slice_range(k - 1, level.digit(group));
             // SAFETY: parameters are not written in forward.
             let slice = unsafe { params.get(slice) };
             if k == 1 {
@@ -109,7 +106,7 @@ impl<F: Real> Forward<'_, F> {
         // SAFETY: this task wrote the product just now and nobody else does.
         let product = unsafe { values.products[k - 1].get(node * len..(node + 1) * len) };
         for row in batch.nodes.levels[k - 1].child_range(node) {
-            let last = batch.nodes.last_of[row] as usize;
+            let last = batch.nodes.last.of(row);
             // SAFETY: transposed slices were written in the region before; a row belongs to the task that has its node.
             let (last, out) = unsafe {
                 let last = values.last.get(last * last_len..(last + 1) * last_len);
@@ -122,25 +119,31 @@ impl<F: Real> Forward<'_, F> {
     fn pool<K: Kernels<F>>(&self, kernels: K, task: &Task) {
         let (batch, table) = (&self.group.tables[task.table], &self.plan.layout.tables()[task.table]);
         let (dim, stride, column) = (table.dim(), self.plan.layout.stride(), self.plan.layout.columns()[task.table]);
+        // Rows of one kind lie in one matrix.
+        let (cores, lookups) = (batch.core_rows, batch.lookups());
+        // SAFETY: rows of the cores were written in the regions before, parameters are not written in forward.
+        let matrix = unsafe {
+            match (cores, batch.dense.len()) {
+                (_, 0) => Some((Numbers::Short(&batch.row_of), self.values[task.table].rows.get(0..cores * dim))),
+                (0, _) if table.cores().is_none() => {
+                    Some((Numbers::Long(&batch.keys), self.params[task.table].get(0..table.parameters())))
+                }
+                _ => None,
+            }
+        };
         for bag in task.range.clone() {
             let start = bag * stride + column;
             // SAFETY: the columns of a table in the row of a bag belong to the task that has the bag.
             let out = unsafe { self.out.get_mut(start..start + dim) };
-            let lookups = batch.bag(bag);
-            if lookups.is_empty() {
-                out.fill(F::zero());
+            let range = batch.bag(bag);
+            let factors = &batch.factors[range.clone()];
+            if let Some((numbers, matrix)) = matrix {
+                kernels.weighted_rows(factors, numbers.slice(range.start..lookups), matrix, dim, out);
+                continue;
             }
-            for j in lookups.clone() {
-                if let Some(&ahead) = batch.row_of.get(j + AHEAD)
-                    && ahead as usize >= batch.core_rows
-                {
-                    kernels.prefetch(self.row(task.table, ahead as usize));
-                }
-                let row = self.row(task.table, batch.row_of[j] as usize);
-                match j == lookups.start {
-                    true => kernels.scale(batch.factors[j], row, out),
-                    false => kernels.axpy(batch.factors[j], row, out),
-                }
+            out.fill(F::zero());
+            for (&factor, &row) in factors.iter().zip(&batch.row_of[range]) {
+                kernels.axpy(factor, self.row(task.table, row as usize), out);
             }
         }
     }

@@ -36,7 +36,7 @@ pub(super) unsafe fn stack_parents<F: Real>(
         // SAFETY: the caller answers for the absence of writes.
         let product = unsafe {
             match k {
-                2 => params.get(tree.shape.slice_range(0, nodes.levels[0].digits[parent] as usize)),
+                2 => params.get(tree.shape.slice_range(0, nodes.levels[0].digit(parent))),
                 _ => values.products[k - 2].get(parent * len..(parent + 1) * len),
             }
         };

@@ -44,12 +44,35 @@ pub(super) fn dense(rows: usize, cols: usize, from: usize, to: usize) {
     same("the transpose", numbers, to);
 }
 
+/// The last row of n numbers of a matrix of that length whose rows begin every `stride` numbers.
+#[inline(always)]
+pub(super) fn last_row(length: usize, n: usize, stride: usize) -> usize {
+    match length.checked_sub(n) {
+        Some(rest) => rest.checked_div(stride).unwrap_or(usize::MAX),
+        None => short("a row", length, n),
+    }
+}
+
+/// Panics unless a row is not behind the last.
+#[inline(always)]
+pub(super) fn row(number: usize, last: usize) {
+    if number > last {
+        behind(number, last);
+    }
+}
+
 // Out of the way of the small products, whose time counts.
 
 #[cold]
 #[inline(never)]
 fn short(name: &str, length: usize, needed: usize) -> ! {
     panic!("{name} has {length} numbers, the sizes and strides need {needed}");
+}
+
+#[cold]
+#[inline(never)]
+fn behind(number: usize, last: usize) -> ! {
+    panic!("there is no row {number}, {last} is the last");
 }
 
 #[cold]
@@ -81,6 +104,19 @@ mod tests {
     #[should_panic = "need"]
     fn overflow_is_too_long() {
         strided("A", &[0; 10], (usize::MAX, usize::MAX), (3, 1));
+    }
+
+    #[test]
+    fn rows_in_a_matrix() {
+        assert_eq!((last_row(11, 3, 4), last_row(10, 3, 4), last_row(3, 3, 4)), (2, 1, 0));
+        row(2, last_row(11, 3, 4));
+        assert_eq!(last_row(3, 3, 0), usize::MAX);
+    }
+
+    #[test]
+    #[should_panic = "no row 2"]
+    fn behind_the_last_row() {
+        row(2, last_row(10, 3, 4));
     }
 
     #[test]

@@ -34,30 +34,6 @@ pub(super) unsafe fn axpy<V: Vector>(a: V::Real, x: &[V::Real], y: &mut [V::Real
     }
 }
 
-/// [`Kernels::scale`](super::Kernels::scale).
-///
-/// # Safety
-///
-/// The machine has the instruction set of `V`.
-#[inline(always)]
-pub(super) unsafe fn scale<V: Vector>(a: V::Real, x: &[V::Real], y: &mut [V::Real]) {
-    bounds::same("y", x.len(), y.len());
-    let (n, x, y) = (x.len(), x.as_ptr(), y.as_mut_ptr());
-    // SAFETY: vectors and the tail end at n, the length of both slices.
-    unsafe {
-        let a = V::splat(a);
-        let mut i = 0;
-        while i + V::LANES <= n {
-            V::load(x.add(i)).mul(a).store(y.add(i));
-            i += V::LANES;
-        }
-        if i < n {
-            let first = V::first(n - i);
-            V::load_first(x.add(i), first).mul(a).store_first(y.add(i), first);
-        }
-    }
-}
-
 /// [`Kernels::dot`](super::Kernels::dot).
 ///
 /// # Safety
@@ -304,7 +280,7 @@ unsafe fn each<V: Vector, const P: usize>(
 pub(super) fn prefetch<F>(numbers: *const [F]) {
     /// Bytes of a cache line, and most lines to fetch.
     const LINE: usize = 64;
-    const MOST: usize = 4;
+    const MOST: usize = 8;
     let begin = numbers.cast::<i8>();
     for offset in (0..(numbers.len() * size_of::<F>()).min(MOST * LINE)).step_by(LINE) {
         // SAFETY: SSE is part of x86-64, and a prefetch of any address has no effect but on caches.

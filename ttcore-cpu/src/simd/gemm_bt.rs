@@ -61,8 +61,9 @@ pub(super) unsafe fn gemm_bt<V: Vector>(
     bounds::strided("A", a, (m, lda), (k, 1));
     bounds::strided("B", b, (n, ldb), (k, 1));
     let (a, b, c) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());
-    // Three rows by four columns are twelve sums: enough to keep the units busy, and they leave registers for a row.
-    let most = 3 * (V::REGISTERS / 16);
+    // Three or four rows by four columns: enough sums to keep the units busy, and they leave registers for the rows and for
+    // adding up lanes. (Six rows by four would fit in 32 registers, but for that last part; it runs half as fast.)
+    let most = if V::REGISTERS >= 32 { 4 } else { 3 };
     let mut i = 0;
     while i < m {
         let rows = height(m - i, most);
@@ -73,9 +74,7 @@ pub(super) unsafe fn gemm_bt<V: Vector>(
                 1 => columns::<V, 1>(product, n),
                 2 => columns::<V, 2>(product, n),
                 3 => columns::<V, 3>(product, n),
-                4 if most > 3 => columns::<V, 4>(product, n),
-                5 if most > 3 => columns::<V, 5>(product, n),
-                _ if most > 3 => columns::<V, 6>(product, n),
+                _ if V::REGISTERS >= 32 => columns::<V, 4>(product, n),
                 _ => unreachable!("blocks of three rows at most"),
             }
         }

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `portable.rs` | the kernels in safe Rust, for the compiler to vectorise |
 //! | `vector.rs` | the operations on vectors of numbers that the others are made of |
-//! | `gemm.rs`, `gemm_bt.rs`, `elementwise.rs` | the kernels on any vectors, and their bounds checks |
+//! | `gemm.rs`, `gemm_bt.rs`, `gather.rs`, `elementwise.rs` | the kernels on any vectors, and their bounds checks |
 //! | `avx2.rs`, `avx512.rs` | vectors of the instruction sets, and the kernels compiled for them |
 
 #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -21,6 +21,8 @@ mod avx512;
 mod bounds;
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 mod elementwise;
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+mod gather;
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 mod gemm;
 #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -80,8 +82,11 @@ pub trait Kernels<F>: Copy + Send + Sync + 'static {
     /// `y += a x`; same length.
     fn axpy(self, a: F, x: &[F], y: &mut [F]);
 
-    /// `y = a x`; same length.
-    fn scale(self, a: F, x: &[F], y: &mut [F]);
+    /// `out = sum_i factors[i] row(numbers[i])`, where row `r` is `matrix[r * stride ..]`, as many numbers as `out` has. One
+    /// running sum in the order of i; no terms make zeros.
+    ///
+    /// Numbers behind the factors' may follow, of what is summed next: their rows are asked for ahead.
+    fn weighted_rows(self, factors: &[F], numbers: Numbers<'_>, matrix: &[F], stride: usize, out: &mut [F]);
 
     /// The sum of `x_i y_i`, in an order that is a function of the length; same length.
     fn dot(self, x: &[F], y: &[F]) -> F;
@@ -90,8 +95,27 @@ pub trait Kernels<F>: Copy + Send + Sync + 'static {
     /// empty where the rule has none. SGD and Adagrad leave elements with zero gradient exactly as they are.
     fn update(self, update: &Update, lr: f64, params: &mut [F], grads: &[F], state: [&mut [F]; 2]);
 
-    /// A hint that these numbers will be read or written soon: their first four cache lines.
+    /// A hint that these numbers will be read or written soon: their first eight cache lines.
     fn prefetch(self, numbers: *const [F]);
+}
+
+/// Numbers of rows, for [`Kernels::weighted_rows`].
+#[derive(Clone, Copy, Debug)]
+pub enum Numbers<'a> {
+    /// Of 32 bits.
+    Short(&'a [u32]),
+    /// Of 64 bits.
+    Long(&'a [u64]),
+}
+
+impl<'a> Numbers<'a> {
+    /// Some of them.
+    pub(crate) fn slice(self, range: std::ops::Range<usize>) -> Self {
+        match self {
+            Self::Short(numbers) => Self::Short(&numbers[range]),
+            Self::Long(numbers) => Self::Long(&numbers[range]),
+        }
+    }
 }
 
 /// Generic work, to be run with the kernels of some instruction set.

@@ -2,7 +2,7 @@
 
 use ttcore::{Real, Update};
 
-use super::{Kernels, bounds};
+use super::{Kernels, Numbers, bounds};
 
 /// Columns of a tile of a product.
 const COLS: usize = 8;
@@ -90,10 +90,22 @@ impl<F: Real> Kernels<F> for Portable {
         }
     }
 
-    fn scale(self, a: F, x: &[F], y: &mut [F]) {
-        bounds::same("y", x.len(), y.len());
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y = a * x;
+    fn weighted_rows(self, factors: &[F], numbers: Numbers<'_>, matrix: &[F], stride: usize, out: &mut [F]) {
+        if factors.is_empty() {
+            return out.fill(F::zero());
+        }
+        let last = bounds::last_row(matrix.len(), out.len(), stride);
+        for (i, &factor) in factors.iter().enumerate() {
+            let number = match numbers {
+                Numbers::Short(numbers) => numbers[i] as usize,
+                Numbers::Long(numbers) => numbers[i] as usize,
+            };
+            bounds::row(number, last);
+            let row = &matrix[number * stride..][..out.len()];
+            match i {
+                0 => out.iter_mut().zip(row).for_each(|(y, &x)| *y = factor * x),
+                _ => self.axpy(factor, row, out),
+            }
         }
     }
 

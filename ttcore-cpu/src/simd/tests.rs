@@ -2,7 +2,7 @@
 
 use ttcore::{Rule, Update};
 
-use super::{Element, Isa, Kernels, Work};
+use super::{Element, Isa, Kernels, Numbers, Work};
 
 const SIZES: [usize; 17] = [0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 24, 31, 33, 64, 71];
 
@@ -206,7 +206,7 @@ impl<F: Element> Work<F> for NotFinite {
             assert!(!kernels.dot(&x, &y).is_finite());
             kernels.axpy(F::one(), &x, &mut y);
             assert!(y.iter().enumerate().all(|(i, y)| y.is_finite() == (i != 18)));
-            kernels.scale(F::one(), &x, &mut y);
+            kernels.weighted_rows(&[F::one(); 2], Numbers::Short(&[0, 1]), &[x.clone(), x].concat(), 21, &mut y);
             assert!(y.iter().enumerate().all(|(i, y)| y.is_finite() == (i != 18)));
         }
     }
@@ -227,12 +227,10 @@ impl<F: Element> Work<F> for Slices {
         let a = F::of(0.75);
         for n in (0..100).chain([127, 128, 129, 1000]) {
             let (x, y) = (numbers::<F>(n, 1), numbers::<F>(n, 2));
-            let (mut sum, mut scaled) = (y.clone(), y.clone());
+            let mut sum = y.clone();
             kernels.axpy(a, &x, &mut sum);
-            kernels.scale(a, &x, &mut scaled);
             for i in 0..n {
                 close(sum[i], 0.75 * x[i].as_f64() + y[i].as_f64(), 1, "axpy");
-                assert_eq!(scaled[i], a * x[i]);
             }
             let product = x.iter().zip(&y).map(|(x, y)| x.as_f64() * y.as_f64()).sum::<f64>();
             close(kernels.dot(&x, &y), product, n, "dot");
@@ -244,6 +242,39 @@ impl<F: Element> Work<F> for Slices {
 #[test]
 fn slices() {
     everywhere(Slices);
+}
+
+#[derive(Clone, Copy)]
+struct WeightedRows;
+
+impl<F: Element> Work<F> for WeightedRows {
+    type Output = ();
+
+    fn run<K: Kernels<F>>(self, kernels: K) {
+        for n in (0..40).chain([63, 64, 65, 128, 130]) {
+            for (count, following) in [(0, 0), (0, 3), (1, 0), (1, 30), (2, 5), (7, 0), (40, 40)] {
+                let (rows, stride) = (9, n + 3);
+                // Exactly as long as needed.
+                let matrix = numbers::<F>((rows - 1) * stride + n, 1);
+                let factors = numbers::<F>(count, 2);
+                let chosen: Vec<u32> = (0..count + following).map(|i| (i * 5 % rows) as u32).collect();
+                let long: Vec<u64> = chosen.iter().map(|&row| row.into()).collect();
+                let (mut short_sum, mut long_sum) = (numbers::<F>(n, 3), numbers::<F>(n, 4));
+                kernels.weighted_rows(&factors, Numbers::Short(&chosen), &matrix, stride, &mut short_sum);
+                kernels.weighted_rows(&factors, Numbers::Long(&long), &matrix, stride, &mut long_sum);
+                assert_eq!(short_sum, long_sum);
+                for (c, &sum) in short_sum.iter().enumerate() {
+                    let term = |(a, &row): (&F, &u32)| a.as_f64() * matrix[row as usize * stride + c].as_f64();
+                    close(sum, factors.iter().zip(&chosen).map(term).sum(), count, "weighted rows");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn weighted_rows() {
+    everywhere(WeightedRows);
 }
 
 #[derive(Clone, Copy)]
@@ -348,7 +379,9 @@ impl<F: Element> Work<F> for TooShort {
             5 => kernels.gemm_bt([3, 5, 8], &a, 8, &b[1..], 8, &mut d, 5, false),
             6 => kernels.transpose(3, 2, &a, &mut d),
             7 => kernels.axpy(F::one(), &a, &mut d),
-            8 => kernels.scale(F::one(), &a, &mut d),
+            8 => kernels.weighted_rows(&a[..1], Numbers::Short(&[5]), &a, 6, &mut d),
+            10 => kernels.weighted_rows(&a[..2], Numbers::Long(&[0]), &a, 6, &mut d),
+            11 => kernels.weighted_rows(&a[..1], Numbers::Long(&[0]), &a[..5], 6, &mut d),
             9 => kernels.update(&Update::sgd(0.1), 0.1, &mut c, &a, [&mut [], &mut []]),
             _ => assert!(kernels.dot(&a, &b).is_nan()),
         }));
@@ -358,5 +391,5 @@ impl<F: Element> Work<F> for TooShort {
 
 #[test]
 fn slices_that_are_too_short_are_refused() {
-    (0..11).for_each(|case| everywhere(TooShort(case)));
+    (0..13).for_each(|case| everywhere(TooShort(case)));
 }

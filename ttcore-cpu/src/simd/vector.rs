@@ -125,9 +125,17 @@ macro_rules! kernels {
                 ))
             }
 
-            fn scale(self, a: $real, x: &[$real], y: &mut [$real]) {
-                $crate::simd::vector::entry!($features, $crate::simd::elementwise::scale::<$vector>, (
-                    a: $real, x: &[$real], y: &mut [$real]
+            fn weighted_rows(
+                self,
+                factors: &[$real],
+                numbers: $crate::simd::Numbers<'_>,
+                matrix: &[$real],
+                stride: usize,
+                out: &mut [$real],
+            ) {
+                $crate::simd::vector::entry!($features, $crate::simd::gather::weighted_rows::<$vector>, (
+                    factors: &[$real], numbers: $crate::simd::Numbers<'_>, matrix: &[$real], stride: usize,
+                    out: &mut [$real]
                 ))
             }
 
