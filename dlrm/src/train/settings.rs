@@ -61,6 +61,8 @@ pub enum Optimizer {
 pub struct TrainSettings {
     /// Sizes of the embeddings and layers; the tables' rows come from the data.
     pub preset: Preset,
+    /// Tables have the preset's rows where the data has fewer categories: for a part of the preset's data.
+    pub preset_rows: bool,
     /// Layer sizes of the bottom MLP instead of the preset's, from the 13 counts to the embedding dimension.
     pub bottom: Option<Vec<usize>>,
     /// Layer sizes of the top MLP behind the interaction instead of the preset's, the last 1.
@@ -91,6 +93,7 @@ impl TrainSettings {
     pub fn new(preset: Preset) -> Self {
         Self {
             preset,
+            preset_rows: false,
             bottom: None,
             top: None,
             tt: TtSettings {
@@ -132,7 +135,11 @@ impl TrainSettings {
             }
             _ => return Err(TrainError::Setting { name: "bottom MLP", must: "begin with 13 and have a second size" }),
         };
-        let compressed = largest_tables(table_rows, self.tt.tables);
+        let mut table_rows = table_rows.to_vec();
+        if self.preset_rows {
+            table_rows.iter_mut().zip(self.preset.table_rows()).for_each(|(rows, &preset)| *rows = preset.max(*rows));
+        }
+        let compressed = largest_tables(&table_rows, self.tt.tables);
         let table = |(number, &rows): (usize, &u64)| match self.tables.get(&number) {
             Some(&TableOverride::Dense { frozen }) => Ok(TableSettings::Dense { rows, frozen }),
             Some(TableOverride::Tt(given)) => self.tt_table(rows, dim, given).map_err(TrainError::table(number)),

@@ -35,6 +35,9 @@ pub(in crate::cli) struct Args {
     /// Sizes of embeddings and layers: kaggle, terabyte or mlperf
     #[arg(long, default_value_t = Preset::Kaggle, help_heading = "Model")]
     preset: Preset,
+    /// Give the tables the preset's rows where the data has fewer categories, to train on a part of its data
+    #[arg(long, help_heading = "Model")]
+    preset_rows: bool,
     /// Layer sizes of the bottom MLP, from the 13 counts to the embedding dimension, as in 13-512-256-64-16 [default: the
     /// preset's]
     #[arg(long, visible_alias = "arch-mlp-bot", value_name = "SIZES", help_heading = "Model")]
@@ -237,6 +240,7 @@ impl Args {
         };
         Ok(TrainSettings {
             preset: self.preset,
+            preset_rows: self.preset_rows,
             bottom: self.bottom.clone().map(|sizes| sizes.0),
             top: self.top.clone().map(|sizes| sizes.0),
             tt: TtSettings {
