@@ -284,3 +284,15 @@ fn a_run_that_goes_on_must_be_the_same() {
         assert!(stdout(&rest).contains(words), "no {words:?} in {}", stdout(&rest));
     }
 }
+
+#[test]
+fn help_has_examples_of_everything() {
+    let help = |args: &[&str]| stdout(&output(args)).to_owned();
+    assert!(help(&["eval", "--help"]).contains("Examples:"));
+    assert!(help(&["train", "-h"]).contains("--resume") && help(&["train", "-h"]).contains("Examples:"));
+    let long = help(&["train", "--help"]);
+    let example: Vec<&str> = long.lines().skip_while(|line| line.trim() != "[2]").collect();
+    let example: Vec<&str> = example.into_iter().take_while(|line| !line.trim().is_empty()).collect();
+    assert!(example.len() > 5, "{long}");
+    dlrm::train::parse_tables(&example.join("\n")).expect("the example is a file that is understood");
+}

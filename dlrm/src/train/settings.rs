@@ -126,15 +126,8 @@ impl TrainSettings {
             let reason = format!("there are {} tables, from 0", table_rows.len());
             return Err(TrainError::Table { table, reason });
         }
-        let bottom = self.bottom.clone().unwrap_or_else(|| self.preset.bottom().to_vec());
-        let top = self.top.clone().unwrap_or_else(|| self.preset.top()[1..].to_vec());
-        let dim = match (&bottom[..], &top[..]) {
-            ([DENSE, .., dim], [.., 1]) if !bottom.contains(&0) && !top.contains(&0) => *dim,
-            ([DENSE, _, ..], _) => {
-                return Err(TrainError::Setting { name: "top MLP", must: "end in 1, without zeros" });
-            }
-            _ => return Err(TrainError::Setting { name: "bottom MLP", must: "begin with 13 and have a second size" }),
-        };
+        let (bottom, top) = self.layers();
+        let dim = bottom[bottom.len() - 1];
         let mut table_rows = table_rows.to_vec();
         if self.preset_rows {
             table_rows.iter_mut().zip(self.preset.table_rows()).for_each(|(rows, &preset)| *rows = preset.max(*rows));
@@ -204,7 +197,19 @@ impl TrainSettings {
         })
     }
 
-    fn check(&self) -> Result<(), TrainError> {
+    /// Layer sizes of the bottom MLP, and of the top MLP behind the interaction.
+    fn layers(&self) -> (Vec<usize>, Vec<usize>) {
+        let bottom = self.bottom.clone().unwrap_or_else(|| self.preset.bottom().to_vec());
+        let top = self.top.clone().unwrap_or_else(|| self.preset.top()[1..].to_vec());
+        (bottom, top)
+    }
+
+    /// That all is in range, as far as that does not depend on data: before time is spent on reading it.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Setting`], naming the first that is not.
+    pub fn check(&self) -> Result<(), TrainError> {
         let setting = |name, must| Err(TrainError::Setting { name, must });
         for (name, value) in [("batch size", self.batch_size), ("epochs", self.epochs), ("TT-rank", self.tt.rank)] {
             if value == 0 {
@@ -231,6 +236,13 @@ impl TrainSettings {
         }
         if self.lr.decay_steps > 0 && self.lr.decay_start < self.lr.warmup_steps {
             return setting("start of the learning rate's decay", "not be before the end of its warm-up");
+        }
+        let (bottom, top) = self.layers();
+        if bottom.len() < 2 || bottom[0] != DENSE || bottom.contains(&0) {
+            return setting("bottom MLP", "begin with 13 and have a second size, none of them 0");
+        }
+        if top.last() != Some(&1) || top.contains(&0) {
+            return setting("top MLP", "end in 1, with no size of 0");
         }
         Ok(())
     }

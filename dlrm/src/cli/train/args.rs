@@ -15,6 +15,42 @@ use dlrm::train::{
 
 use crate::cli::backend::BackendArgs;
 
+/// Shown by -h, and first by --help.
+macro_rules! examples {
+    () => {
+        "Examples:
+  dlrm train                                         on lines it makes itself
+  dlrm train --data train.txt --tt-tables 7 --tt-rank 32
+  dlrm train --data prepared/ --tt-tables 0          uncompressed, for comparison
+  dlrm train --data train.txt --cache-fraction 0.0001
+  dlrm train --data train.txt --checkpoint-dir run --checkpoint-every 10000 --log run.jsonl
+  dlrm train --data train.txt --checkpoint-dir run --checkpoint-every 10000 --log run.jsonl --resume
+  dlrm train --json > run.json                       for a program to read"
+    };
+}
+
+const LONG_HELP: &str = concat!(
+    examples!(),
+    "
+
+A file for --tables has a section for each table it sets, named by its number from 0; all else is as the options say:
+  [2]
+  kind = \"tt\"                     # or \"dense\", which takes `frozen` alone
+  rank = 32                       # or ranks = [16, 32], one for each bond between two cores
+  row-factors = [200, 220, 250]   # their product is at least the rows of the table
+  init = \"sampled-gaussian\"       # gaussian, uniform or signs
+  scale = \"calibrated\"            # or paper
+  lr-multiplier = 10.0            # of the cores
+  cache-fraction = 0.0001         # share of the rows held uncompressed; 0 for no cache
+  frozen = false                  # true: not trained
+
+Lines of a --log file have a `kind`: start (settings), train (iteration, loss and hit rate since the last such line,
+lr, samples_per_second), refresh (of the cache), eval (metrics), checkpoint, skipped (a damaged checkpoint), end. A
+run that was killed and goes on tells its iterations since the checkpoint again, after another start.
+
+Checkpoints are safetensors files, which Python reads too; final.safetensors is the trained model, for `dlrm eval`."
+);
+
 /// Train a model and evaluate it on lines held out.
 ///
 /// Reads a file in the format of the Criteo Kaggle challenge (label, 13 integers, 26 hexadecimal categories, separated
@@ -23,13 +59,13 @@ use crate::cli::backend::BackendArgs;
 ///
 /// Exit codes: 0, 1 for an error, 2 for options that are not understood, 130 when interrupted.
 #[derive(ClapArgs)]
-#[command(after_help = EXAMPLES, after_long_help = LONG_HELP)]
+#[command(after_help = examples!(), after_long_help = LONG_HELP)]
 pub(in crate::cli) struct Args {
     /// File or prepared directory to train on; without it, lines are made from the seed
     #[arg(long, value_name = "PATH", help_heading = "Data")]
     pub(super) data: Option<PathBuf>,
     /// How many lines to make
-    #[arg(long, default_value_t = 60_000, conflicts_with = "data", help_heading = "Data")]
+    #[arg(long, default_value_t = 2_000_000, conflicts_with = "data", help_heading = "Data")]
     pub(super) lines: u64,
 
     /// Sizes of embeddings and layers: kaggle, terabyte or mlperf
@@ -148,41 +184,6 @@ pub(in crate::cli) struct Args {
     #[command(flatten)]
     pub(super) backend: BackendArgs,
 }
-
-const EXAMPLES: &str = "Examples:
-  dlrm train                                         on lines it makes itself
-  dlrm train --data train.txt --tt-tables 7 --tt-rank 32
-  dlrm train --data prepared/ --tt-tables 0          uncompressed, for comparison
-  dlrm train --data train.txt --cache-fraction 0.0001
-  dlrm train --data train.txt --checkpoint-dir run --checkpoint-every 10000 --log run.jsonl
-  dlrm train --data train.txt --checkpoint-dir run --checkpoint-every 10000 --log run.jsonl --resume
-  dlrm train --json > run.json                       for a program to read";
-
-const LONG_HELP: &str = "Examples:
-  dlrm train                                         on lines it makes itself
-  dlrm train --data train.txt --tt-tables 7 --tt-rank 32
-  dlrm train --data prepared/ --tt-tables 0          uncompressed, for comparison
-  dlrm train --data train.txt --cache-fraction 0.0001
-  dlrm train --data train.txt --checkpoint-dir run --checkpoint-every 10000 --log run.jsonl
-  dlrm train --data train.txt --checkpoint-dir run --checkpoint-every 10000 --log run.jsonl --resume
-  dlrm train --json > run.json                       for a program to read
-
-A file for --tables has a section for each table it sets, named by its number from 0; all else is as the options say:
-  [2]
-  kind = \"tt\"                     # or \"dense\", which takes `frozen` alone
-  rank = 32                       # or ranks = [16, 32], one for each bond between two cores
-  row-factors = [200, 220, 250]   # their product is at least the rows of the table
-  init = \"sampled-gaussian\"       # gaussian, uniform or signs
-  scale = \"calibrated\"            # or paper
-  lr-multiplier = 10.0            # of the cores
-  cache-fraction = 0.0001         # share of the rows held uncompressed; 0 for no cache
-  frozen = false                  # true: not trained
-
-Lines of a --log file have a `kind`: start (settings), train (iteration, loss and hit rate since the last such line,
-lr, samples_per_second), refresh (of the cache), eval (metrics), checkpoint, skipped (a damaged checkpoint), end. A
-run that was killed and goes on tells its iterations since the checkpoint again, after another start.
-
-Checkpoints are safetensors files, which Python reads too; final.safetensors is the trained model, for `dlrm eval`.";
 
 #[derive(Clone, Copy, ValueEnum)]
 enum OptimizerArg {

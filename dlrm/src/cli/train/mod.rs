@@ -17,6 +17,7 @@ pub(super) use args::Args;
 
 pub(super) fn run(args: &Args) -> super::Result {
     let (settings, options) = (args.settings()?, args.options());
+    settings.check()?;
     let log = args.log.as_deref().map(|path| Log::open(path).map_err(|error| format!("{}: {error}", path.display())));
     let log = log.transpose()?;
     let data = data::read_or_make(args.data.as_ref(), args.lines, args.seed)?;
