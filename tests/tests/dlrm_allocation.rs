@@ -2,7 +2,8 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::yield_now;
 
 use dlrm::model::{Dlrm, ModelConfig, Samples};
 use ttcore::{Rule, TableConfig, TtShape};
@@ -70,10 +71,26 @@ fn allocations(mut queue: Threads, isa: Isa) -> usize {
     allocations
 }
 
+/// A pool of two threads of which each has started and taken work from the other: both take memory when first done.
+fn pool() -> Arc<rayon::ThreadPool> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
+    for waiting in 0..2 {
+        pool.broadcast(|thread| {
+            if thread.index() == waiting {
+                let taken = AtomicBool::new(false);
+                // The first waits for the second, which only the other thread can do.
+                let wait = || (0..).take_while(|_| !taken.load(Ordering::Acquire)).for_each(|_: u64| yield_now());
+                rayon::join(wait, || taken.store(true, Ordering::Release));
+            }
+        });
+    }
+    Arc::new(pool)
+}
+
 /// One test, so that nothing else allocates meanwhile.
 #[test]
 fn an_iteration_allocates_nothing() {
-    let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads"));
+    let pool = pool();
     for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
         // Without kernels, a library computes the products of the MLPs and takes a buffer for each.
         let want = if isa == Isa::Portable { ITERATIONS * CHUNKS * PRODUCTS } else { 0 };
