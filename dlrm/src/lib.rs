@@ -12,7 +12,7 @@
 //! | [`metrics`] | accuracy, log loss, AUC |
 //! | [`presets`] | table sizes and layers of the Kaggle, Terabyte and MLPerf models |
 //! | [`memory`] | which tables are compressed, and what that saves |
-//! | [`bench`](mod@bench) | what lookups cost: a tensor train beside a dense table and the machine |
+//! | [`bench`](mod@bench) | what lookups cost, a tensor train beside a dense table and the machine; what an iteration costs |
 
 #![deny(unsafe_code)]
 
