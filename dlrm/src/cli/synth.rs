@@ -17,9 +17,9 @@ use super::report;
 
 /// Write a file of lines like Criteo's, drawn from a planted model whose best possible AUC is known.
 ///
-/// A line's label depends on some of its counts, on all its categories, and for a given share on the categories of the
-/// largest tables: a model that does not learn those loses, and by how much is printed. The same settings give the same
-/// bytes; files of the same settings and seed, but other lines, share the planted model.
+/// A line's label depends on some of its counts and on its categories where they are popular, for a given share on those
+/// of the largest tables: a model that does not learn these loses, and by how much is printed. The same settings give the
+/// same bytes; files of the same settings and seed, but other lines, share the planted model.
 #[derive(ClapArgs)]
 #[command(after_help = "Examples:
   dlrm synth -o lines.tsv

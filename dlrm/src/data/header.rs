@@ -40,9 +40,10 @@ pub struct ReadSettings {
     /// Share of the negative lines that is dropped, at least 0 and below 1: 0.875 keeps one of eight. It holds for all
     /// lines, the held-out ones too, as in the reference.
     pub sub_sample: f64,
-    /// Decides, with a line's number, whether it is dropped.
+    /// Decides, with a line's number, whether it is dropped; the draws are not those of NumPy's generator.
     pub seed: u64,
-    /// Whether a line that is not a record is skipped and counted instead of ending the reading.
+    /// Whether a line that is not a record is skipped and counted instead of ending the reading. A single file is split as
+    /// if it did not have such lines.
     pub skip_bad: bool,
 }
 

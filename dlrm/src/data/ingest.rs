@@ -3,6 +3,8 @@
 //! A thread of its own reads (and decompresses) blocks of whole lines. Of each block, pieces are parsed and sub-sampled
 //! in parallel; then the features are indexed in parallel, each in the order of the lines; then the pieces are packed in
 //! parallel and handed on in order. The result is that of a sequential pass for any block size and number of threads.
+//!
+//! Memory is that of a few blocks and of the vocabulary, about 20 bytes for each category.
 
 use std::hash::Hasher;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! Lines in the Criteo format drawn from a planted model, for runs and tests without the real files.
 //!
 //! Counts are log-normal, categories Zipf-skewed, both with about the missing rates of the real file. A line's logit is
-//! the sum of a hidden effect of every category and a smooth function of some counts; the label is drawn with its
+//! the sum of hidden effects of its categories and a smooth function of some counts; the label is drawn with its
 //! sigmoid. A pilot sample sets the scales, so that every seed gives about a quarter of clicks and the same difficulty.
 //!
 //! A given share of the logit's variance comes from the largest tables, and within a table from its most popular
@@ -73,7 +73,7 @@ impl Default for Synthetic {
     }
 }
 
-/// A setting outside its range.
+/// A setting of a synthetic file outside its range.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum SyntheticError {
