@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use common::{dlrm, final_bytes};
 
 /// A small model on a few thousand lines, with a cache.
-const SETTINGS: &str = "train --lines 4000 --bottom 13-16-4 --top 8-1 --tt-tables 3 --tt-rank 2 --batch-size 8 --seed 5 \
+const SETTINGS: &str = "train --lines 4000 --preset-rows=false --bottom 13-16-4 --top 8-1 --tt-tables 3 --tt-rank 2 --batch-size 8 --seed 5 \
      --cache-fraction 0.01 --cache-refresh 20 --optimizer adagrad --lr 0.01 --eval-every 200 --json";
 
 fn run(folder: &Path, more: &[&str]) -> Command {

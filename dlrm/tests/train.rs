@@ -10,8 +10,7 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 
 /// Options of a small model: 600 lines to train on, 19 iterations an epoch.
-const SMALL: &str =
-    "--lines 700 --bottom 13-16-4 --arch-mlp-top 8-1 --tt-tables 3 --tt-rank 2 --batch-size 32 --seed 3";
+const SMALL: &str = "--lines 700 --preset-rows=false --bottom 13-16-4 --arch-mlp-top 8-1 --tt-tables 3 --tt-rank 2 --batch-size 32 --seed 3";
 
 fn args<'a>(text: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     text.split_whitespace().chain(more.iter().copied()).collect()

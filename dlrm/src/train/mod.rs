@@ -35,7 +35,7 @@ pub use hyperparameters::{CacheSchedule, Difference, Hyperparameters};
 pub use outcome::{CacheSummary, Outcome, TableSummary};
 pub use run::{CheckpointOptions, RunOptions, train};
 pub use schedule::LrPolicy;
-pub use settings::{CacheSettings, Optimizer, TrainSettings, TtSettings};
+pub use settings::{CacheSettings, Optimizer, TrainSettings, TtSettings, default_lr_multiplier};
 pub use state::{Best, DataIdentity, Evaluation, Position, TrainState};
 pub use table_file::{TableFileError, TableOverride, TtOverride, parse_tables};
 pub use tables::{InitName, ScaleName, TableSettings};

@@ -26,8 +26,8 @@ pub struct TtSettings {
     pub init: InitName,
     /// Their scale.
     pub scale: ScaleName,
-    /// What the learning rate is multiplied by for their cores.
-    pub lr_multiplier: f64,
+    /// What the learning rate is multiplied by for their cores; [`default_lr_multiplier`] if not given.
+    pub lr_multiplier: Option<f64>,
     /// Not trained: for experiments.
     pub frozen: bool,
 }
@@ -54,6 +54,21 @@ pub enum Optimizer {
         /// Added to the root.
         eps: f64,
     },
+}
+
+/// What the learning rate of cores is multiplied by unless another number is given: 30 for calibrated cores under SGD, 1
+/// otherwise.
+///
+/// A step of SGD moves a row of a calibrated tensor train about `K` times as far as one of a dense table, with `K` from
+/// 1e-4 to 1e-2 for tables of 10 million to 100,000 rows ([`ttcore::init`]): it would hardly learn. `K` grows as cores
+/// grow, though, so the step cannot simply be divided by it: of 1, 10, 30, 60, 100 and 300, 30 was best, and 300 diverged
+/// (docs/accuracy.md). Adagrad does not depend on the scale of a gradient, and cores of the published scale start with
+/// `K` of 1 and more.
+pub fn default_lr_multiplier(optimizer: Optimizer, scale: ScaleName) -> f64 {
+    match (optimizer, scale) {
+        (Optimizer::Sgd, ScaleName::Calibrated) => 30.0,
+        _ => 1.0,
+    }
 }
 
 /// Settings of a training run.
@@ -89,7 +104,7 @@ pub struct TrainSettings {
 }
 
 impl TrainSettings {
-    /// Those of a preset: plain SGD, the seven largest tables at rank 8, no cache, one epoch, seed 0.
+    /// Those of a preset: plain SGD, the seven largest tables at rank 32, no cache, one epoch, seed 0.
     pub fn new(preset: Preset) -> Self {
         Self {
             preset,
@@ -98,10 +113,10 @@ impl TrainSettings {
             top: None,
             tt: TtSettings {
                 tables: 7,
-                rank: 8,
+                rank: 32,
                 init: InitName::default(),
                 scale: ScaleName::default(),
-                lr_multiplier: 1.0,
+                lr_multiplier: None,
                 frozen: false,
             },
             cache: CacheSettings { fraction: 0.0, warmup: 0.1, refresh: 0 },
@@ -183,14 +198,16 @@ impl TrainSettings {
             Some(&[rank]) => vec![rank; bonds],
             Some(ranks) => ranks.to_vec(),
         };
+        let scale = given.scale.unwrap_or(self.tt.scale);
         Ok(TableSettings::Tt {
             rows,
             col_factors: column_factors(dim, row_factors.len())?,
             row_factors,
             ranks: [&[1], &inner[..], &[1]].concat(),
             init: given.init.unwrap_or(self.tt.init),
-            scale: given.scale.unwrap_or(self.tt.scale),
-            lr_multiplier: given.lr_multiplier.unwrap_or(self.tt.lr_multiplier),
+            scale,
+            lr_multiplier: (given.lr_multiplier.or(self.tt.lr_multiplier))
+                .unwrap_or_else(|| default_lr_multiplier(self.optimizer, scale)),
             // As large as the largest share that is asked for: a small table has a row in it too.
             cached_rows: (given.cache_fraction.unwrap_or(self.cache.fraction) * rows as f64).ceil() as usize,
             frozen: given.frozen.unwrap_or(self.tt.frozen),
@@ -222,7 +239,7 @@ impl TrainSettings {
         };
         for (name, value) in [
             ("learning rate", self.lr.base),
-            ("learning rate multiplier", self.tt.lr_multiplier),
+            ("learning rate multiplier", self.tt.lr_multiplier.unwrap_or(1.0)),
             ("eps of Adagrad", eps),
         ] {
             if !(value.is_finite() && value >= 0.0) {

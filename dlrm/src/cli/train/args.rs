@@ -71,9 +71,10 @@ pub(in crate::cli) struct Args {
     /// Sizes of embeddings and layers: kaggle, terabyte or mlperf
     #[arg(long, default_value_t = Preset::Kaggle, help_heading = "Model")]
     preset: Preset,
-    /// Give the tables the preset's rows where the data has fewer categories, to train on a part of its data
-    #[arg(long, help_heading = "Model")]
-    preset_rows: bool,
+    /// Give tables the preset's rows where the data has fewer categories, as a part of the preset's data has [default: true
+    /// for lines that are made here, else false]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Model")]
+    preset_rows: Option<bool>,
     /// Layer sizes of the bottom MLP, from the 13 counts to the embedding dimension, as in 13-512-256-64-16 [default: the
     /// preset's]
     #[arg(long, visible_alias = "arch-mlp-bot", value_name = "SIZES", help_heading = "Model")]
@@ -89,7 +90,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, default_value_t = 7, help_heading = "Compressed tables")]
     tt_tables: usize,
     /// Their TT-rank
-    #[arg(long, default_value_t = 8, help_heading = "Compressed tables")]
+    #[arg(long, default_value_t = 32, help_heading = "Compressed tables")]
     tt_rank: usize,
     /// Distribution of the entries of new cores
     #[arg(long, value_enum, default_value_t = InitName::SampledGaussian, help_heading = "Compressed tables")]
@@ -97,9 +98,9 @@ pub(in crate::cli) struct Args {
     /// Scale of new cores: so that the table has the variance of a dense one, or as in the published code
     #[arg(long, value_enum, default_value_t = ScaleName::Calibrated, help_heading = "Compressed tables")]
     tt_scale: ScaleName,
-    /// What the learning rate is multiplied by for cores
-    #[arg(long, default_value_t = 1.0, help_heading = "Compressed tables")]
-    tt_lr_multiplier: f64,
+    /// What the learning rate is multiplied by for cores [default: 30 for calibrated cores with SGD, else 1]
+    #[arg(long, help_heading = "Compressed tables")]
+    tt_lr_multiplier: Option<f64>,
     /// Leave compressed tables as they are drawn, for experiments
     #[arg(long, help_heading = "Compressed tables")]
     freeze_tt: bool,
@@ -241,7 +242,7 @@ impl Args {
         };
         Ok(TrainSettings {
             preset: self.preset,
-            preset_rows: self.preset_rows,
+            preset_rows: self.preset_rows.unwrap_or(self.data.is_none()),
             bottom: self.bottom.clone().map(|sizes| sizes.0),
             top: self.top.clone().map(|sizes| sizes.0),
             tt: TtSettings {
