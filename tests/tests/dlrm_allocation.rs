@@ -1,42 +1,11 @@
 //! After the first one, a training iteration of a whole model allocates nothing.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::yield_now;
+mod counting;
 
+use counting::{allocations_of, count_this_thread, pool};
 use dlrm::model::{Dlrm, ModelConfig, Samples};
 use ttcore::{Rule, TableConfig, TtShape};
 use ttcore_cpu::{Cpu, Isa, Threads};
-
-/// The system's allocator, counting what the threads of the test allocate: the harness has others.
-struct Counting;
-
-thread_local! {
-    static COUNTED: Cell<bool> = const { Cell::new(false) };
-}
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: everything is handed on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if COUNTED.get() {
-            ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        }
-        // SAFETY: the caller's promises are the system allocator's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are the system allocator's.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Iterations that are counted.
 const ITERATIONS: usize = 5;
@@ -69,35 +38,19 @@ fn allocations(mut queue: Threads, isa: Isa) -> usize {
     model.train_step(queue, samples, 0.1).expect("a step");
     model.tables().refresh(queue).expect("refresh");
     model.train_step(queue, samples, 0.1).expect("a step");
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    assert!(before > 0, "the allocator counts");
-    let losses: [f64; ITERATIONS] =
-        std::array::from_fn(|_| model.train_step_beside(queue, samples, 0.1, || ()).expect("a step").0);
-    let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    let mut losses = [0.0; ITERATIONS];
+    let allocations = allocations_of(|| {
+        for loss in &mut losses {
+            *loss = model.train_step_beside(queue, samples, 0.1, || ()).expect("a step").0;
+        }
+    });
     assert!(losses[ITERATIONS - 1] < losses[0], "it trains: {losses:?}");
     allocations
 }
 
-/// A pool of two threads of which each has started and taken work from the other: both take memory when first done.
-fn pool() -> Arc<rayon::ThreadPool> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
-    for waiting in 0..2 {
-        pool.broadcast(|thread| {
-            COUNTED.set(true);
-            if thread.index() == waiting {
-                let taken = AtomicBool::new(false);
-                // The first waits for the second, which only the other thread can do.
-                let wait = || (0..).take_while(|_| !taken.load(Ordering::Acquire)).for_each(|_: u64| yield_now());
-                rayon::join(wait, || taken.store(true, Ordering::Release));
-            }
-        });
-    }
-    Arc::new(pool)
-}
-
 #[test]
 fn an_iteration_allocates_nothing() {
-    COUNTED.set(true);
+    count_this_thread();
     let pool = pool();
     for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
         // Without kernels, a library computes the products of the MLPs and takes a buffer for each.
