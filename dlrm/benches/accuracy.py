@@ -7,7 +7,7 @@
 For every seed: two million lines to train on and a day of one million held out (half of it tests, half validates), made
 by `dlrm synth` and `dlrm prepare`; then every configuration below, trained on them for one epoch in batches of 128 with
 tables of the Criteo Kaggle sizes. Seeds are paired: all configurations of a seed see the same lines in the same order.
-Finished runs are kept in --dir and not made again. Prints a table in Markdown; --plot draws the curves and needs
+Finished runs are kept in --dir and not made again. --adagrad adds the configurations with Adagrad. Prints a table in Markdown; --plot draws the curves and needs
 matplotlib.
 """
 
@@ -23,7 +23,7 @@ CACHE = ["--cache-fraction", "0.0001"]
 ADAGRAD = ["--optimizer", "adagrad", "--lr", "0.02"]
 
 # Name, what it says in the table, options. The first and the last of a group are its reference points.
-GROUPS = {
+SGD_RUNS = {
     "SGD, learning rate 0.1": [
         ("dense", "uncompressed", ["--tt-tables", "0"]),
         ("tt", "7 tensor trains, rank 32, calibrated, multiplier 30", TT + ["--tt-lr-multiplier", "30"]),
@@ -31,6 +31,8 @@ GROUPS = {
         ("tt-paper", "published scale, multiplier 1", TT + ["--tt-scale", "paper", "--tt-lr-multiplier", "1"]),
         ("frozen", "the 7 tables frozen", TT + ["--freeze-tt"]),
     ],
+}
+ADAGRAD_RUNS = {
     "Adagrad, learning rate 0.02": [
         ("dense-adagrad", "uncompressed", ["--tt-tables", "0"] + ADAGRAD),
         ("tt-adagrad", "7 tensor trains, rank 32, calibrated", TT + ADAGRAD + ["--tt-lr-multiplier", "1"]),
@@ -68,14 +70,14 @@ def train(dlrm, directory, data, seed, name, options):
     return json.loads(outcome.read_text()), [json.loads(line) for line in log.read_text().splitlines()]
 
 
-def table(runs, planted, seeds):
+def table(runs, groups, planted, seeds):
     """The results, as Markdown. A share is of the way from frozen to uncompressed tables, seed by seed."""
     best = statistics.mean(planted[seed]["bayes_auc"] for seed in seeds)
     print(f"Best possible AUC {best:.4f}, without the largest tables "
           f"{statistics.mean(planted[seed]['bayes_auc_without_largest'] for seed in seeds):.4f}.\n")
     print("| tables | AUC, each seed | mean | share of the gap | below the best | accuracy | log loss | times smaller |")
     print("|---|---|---|---|---|---|---|---|")
-    for group, configurations in GROUPS.items():
+    for group, configurations in groups.items():
         print(f"| **{group}** | | | | | | | |")
         auc = {name: [runs[name, seed][0]["test"]["auc"] for seed in seeds] for name, _, _ in configurations}
         dense, frozen = auc[configurations[0][0]], auc[configurations[-1][0]]
@@ -88,15 +90,15 @@ def table(runs, planted, seeds):
                   f"{best - statistics.mean(auc[name]):.4f} | {mean('accuracy'):.2%} | {mean('log_loss'):.4f} | {ratio:.1f} |")
 
 
-def plot(runs, seeds, path):
+def plot(runs, groups, seeds, path):
     """Training loss over the iterations, mean of the seeds."""
     import matplotlib
     matplotlib.use("svg")
     import matplotlib.pyplot as plt
     # The same bytes for the same runs.
     plt.rcParams["svg.hashsalt"] = "accuracy"
-    figure, axes = plt.subplots(1, len(GROUPS), figsize=(11, 4.2), sharey=True)
-    for axis, (group, configurations) in zip(axes, GROUPS.items()):
+    figure, axes = plt.subplots(1, len(groups), figsize=(2 + 5 * len(groups), 4.2), sharey=True, squeeze=False)
+    for axis, (group, configurations) in zip(axes[0], groups.items()):
         for name, text, _ in configurations:
             logs = [[line for line in runs[name, seed][1] if line["kind"] == "train"] for seed in seeds]
             points = list(zip(*logs))
@@ -105,7 +107,7 @@ def plot(runs, seeds, path):
         axis.set(title=group, xlabel="iterations of 128 lines")
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
-    axes[0].set_ylabel("training loss, mean of 1,000 iterations")
+    axes[0, 0].set_ylabel("training loss, mean of 1,000 iterations")
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
 
@@ -115,19 +117,21 @@ def main():
     parser.add_argument("--dlrm", default="target/release/dlrm", help="the program")
     parser.add_argument("--dir", type=pathlib.Path, required=True, help="where data and results are kept; 1 GB for 3 seeds")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--adagrad", action="store_true", help="with Adagrad too")
     parser.add_argument("--plot", type=pathlib.Path, help="SVG file to draw the curves to")
     args = parser.parse_args()
     args.dir.mkdir(parents=True, exist_ok=True)
     seeds = range(1, args.seeds + 1)
+    groups = SGD_RUNS | (ADAGRAD_RUNS if args.adagrad else {})
     runs, planted = {}, {}
     for seed in seeds:
         data, planted[seed] = make_data(args.dlrm, args.dir, seed)
-        for configurations in GROUPS.values():
+        for configurations in groups.values():
             for name, _, options in configurations:
                 runs[name, seed] = train(args.dlrm, args.dir, data, seed, name, options)
-    table(runs, planted, seeds)
+    table(runs, groups, planted, seeds)
     if args.plot:
-        plot(runs, seeds, args.plot)
+        plot(runs, groups, seeds, args.plot)
 
 
 if __name__ == "__main__":
