@@ -245,6 +245,14 @@ fn frozen_tables_stay_as_they_are_drawn() {
 }
 
 #[test]
+fn a_batch_may_be_larger_than_all_lines() {
+    let options = SMALL.replace("--batch-size 32", "--batch-size 18446744073709551615");
+    let all = json(&args("train --json", &args(&options, &[])));
+    assert_eq!(all["iterations"], 1);
+    assert_eq!((&all["test"]["lines"], &all["validation"]["lines"]), (&50.into(), &50.into()));
+}
+
+#[test]
 fn options_that_do_not_go_together_are_refused() {
     for (options, code, words) in [
         ("--eps 1e-8", 2, "--optimizer adagrad"),
