@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{Stop, final_bytes, kept, lines, run, settings};
-use dlrm::checkpoint::{Checkpoint, CheckpointErrorKind};
+use dlrm::checkpoint::{Checkpoint, CheckpointErrorKind, Folder};
 use dlrm::data::{Dataset, Synthetic};
 use dlrm::train::{Optimizer, RunOptions, TrainError, TrainSettings};
 use safetensors::SafeTensors;
@@ -141,6 +141,15 @@ fn the_newest_are_kept() {
     };
     run(&data, &longer, &options, &mut Stop::default(), 1).expect("the third epoch");
     assert_eq!(names(folder.path()), ["checkpoint-000000000054.safetensors", "final.safetensors"]);
+}
+
+#[test]
+fn a_checkpoint_that_somebody_removed_ends_no_run() {
+    let folder = folder();
+    let mut kept = Folder::open(folder.path(), 1).expect("a folder");
+    for iteration in 1..4 {
+        kept.keep(path(folder.path(), iteration)).expect("nothing to remove");
+    }
 }
 
 #[test]

@@ -245,6 +245,23 @@ fn frozen_tables_stay_as_they_are_drawn() {
 }
 
 #[test]
+fn a_batch_may_be_larger_than_all_lines() {
+    let options = SMALL.replace("--batch-size 32", "--batch-size 18446744073709551615");
+    let all = json(&args("train --json", &args(&options, &[])));
+    assert_eq!(all["iterations"], 1);
+    assert_eq!((&all["test"]["lines"], &all["validation"]["lines"]), (&50.into(), &50.into()));
+}
+
+#[test]
+fn no_more_threads_are_started_than_a_machine_bears() {
+    for command in ["train", "eval --checkpoint none", "prepare none -o none", "synth -o none"] {
+        for threads in ["0", "1025", "18446744073709551615", "-1", "many"] {
+            fails(&args(command, &[&format!("--threads={threads}")]), 2, &["threads from 1 to 1024"]);
+        }
+    }
+}
+
+#[test]
 fn options_that_do_not_go_together_are_refused() {
     for (options, code, words) in [
         ("--eps 1e-8", 2, "--optimizer adagrad"),

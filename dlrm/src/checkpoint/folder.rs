@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::error::{CheckpointError, CheckpointErrorKind};
@@ -114,7 +115,13 @@ impl Folder {
         self.kept.push_back(written);
         while self.kept.len() > self.keep {
             if let Some(oldest) = self.kept.pop_front() {
-                fs::remove_file(&oldest).map_err(CheckpointError::at(&oldest))?;
+                match fs::remove_file(&oldest) {
+                    // Whoever removed it before did what was to be done.
+                    Err(error) if error.kind() != ErrorKind::NotFound => {
+                        return Err(CheckpointError::new(&oldest, error));
+                    }
+                    _ => {}
+                }
             }
         }
         Ok(())

@@ -12,7 +12,7 @@ pub(super) struct BackendArgs {
     #[arg(long, value_enum, default_value_t = BackendArg::Cpu)]
     pub(super) backend: BackendArg,
     /// Threads it computes on; the result is the same for any number [default: all cores]
-    #[arg(long)]
+    #[arg(long, value_parser = super::threads)]
     threads: Option<NonZeroUsize>,
 }
 

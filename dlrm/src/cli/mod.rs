@@ -78,6 +78,15 @@ fn is_interrupt(error: &(dyn std::error::Error + 'static)) -> bool {
     matches!(error.downcast_ref(), Some(TrainError::Interrupted { .. }))
 }
 
+/// The most threads that can be asked for: starting tens of thousands stops the machine.
+const MOST_THREADS: usize = 1024;
+
+/// A number of threads, for clap.
+fn threads(text: &str) -> std::result::Result<NonZeroUsize, String> {
+    let threads = text.parse::<NonZeroUsize>().ok().filter(|threads| threads.get() <= MOST_THREADS);
+    threads.ok_or_else(|| format!("not a number of threads from 1 to {MOST_THREADS}"))
+}
+
 /// Threads to go through data on, all cores if their number is not given.
 fn pool(threads: Option<NonZeroUsize>) -> std::result::Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
     rayon::ThreadPoolBuilder::new().num_threads(threads.map_or(0, NonZeroUsize::get)).build()

@@ -42,7 +42,7 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Threads; the result is the same for any number [default: all cores]
-    #[arg(long)]
+    #[arg(long, value_parser = super::threads)]
     threads: Option<NonZeroUsize>,
     /// Skip and count lines that are malformed instead of stopping at the first
     #[arg(long)]

@@ -62,7 +62,7 @@ pub(super) struct Args {
     #[arg(long, default_value_t = Synthetic::default().head, value_name = "CATEGORIES")]
     head: u32,
     /// Threads; the result is the same for any number [default: all cores]
-    #[arg(long)]
+    #[arg(long, value_parser = super::threads)]
     threads: Option<NonZeroUsize>,
     /// Replace the file if it is there already
     #[arg(long)]

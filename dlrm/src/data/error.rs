@@ -31,6 +31,8 @@ pub enum DataErrorKind {
     Rate(f64),
     /// The directory has a prepared data set already.
     Exists,
+    /// Another run is writing to the directory.
+    Busy,
     /// The directory has no header, so it is not a (finished) prepared data set.
     NotPrepared,
     /// The header is not one of `dlrm prepare`.
@@ -73,6 +75,7 @@ impl fmt::Display for DataErrorKind {
             Self::Exists => {
                 f.write_str("has a prepared data set already; choose another directory or overwrite it (--force)")
             }
+            Self::Busy => f.write_str("another run writes a data set to this directory: use another one"),
             Self::NotPrepared => {
                 f.write_str("not a prepared data set, or an unfinished one (no header.bin); `dlrm prepare` makes one")
             }

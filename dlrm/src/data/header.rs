@@ -178,6 +178,10 @@ impl Fields<'_> {
         if !(test <= validation && validation <= rows && rows > 0) {
             return None;
         }
+        // Every category is that of a row: memory for tables is never asked for that the rows do not account for.
+        if !table_rows.iter().all(|categories| (1..=rows as u64).contains(categories)) {
+            return None;
+        }
         let split = Split { train: 0..test, test: test..validation, validation: validation..rows };
         let (bytes, checksum, count) = (self.u64()?, self.u64()?, self.u64()?);
         let parts: Option<Vec<_>> = (0..count).map(|_| Some((self.usize()?, self.take()?))).collect();
@@ -274,6 +278,8 @@ mod tests {
             Header { rows: 0, ..header() },
             Header { rows: 91, ..header() },
             Header { bytes: 1, ..header() },
+            Header { table_rows: [91; CATEGORICAL], ..header() },
+            Header { table_rows: [0; CATEGORICAL], ..header() },
             Header { split: Split::held_out(70, 91), rows: 60, ..header() },
         ] {
             assert!(matches!(Header::decode(&wrong.encode()), Err(DataErrorKind::Header)));

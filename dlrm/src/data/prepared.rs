@@ -3,7 +3,7 @@
 //! Both are written under temporary names, synchronised with the disk and renamed. A directory without a header does not
 //! open, so an interrupted run leaves nothing that could be taken for a data set.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::hash::Hasher;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ const STEP: usize = 16 << 20;
 ///
 /// # Errors
 ///
-/// As [`Dataset::read`], [`DataErrorKind::Exists`], and if the directory cannot be written.
+/// As [`Dataset::read`], [`DataErrorKind::Exists`], [`DataErrorKind::Busy`], and if the directory cannot be written.
 pub fn prepare(
     files: &[impl AsRef<Path>],
     directory: impl AsRef<Path>,
@@ -45,6 +45,7 @@ pub fn prepare(
     }
     let input = Input::files(files)?;
     fs::create_dir_all(directory).map_err(|error| DataError::new(directory, error))?;
+    let _lock = lock(directory)?;
     let mut rows = Temporary::new(directory.join(ROWS))?;
     let ingested = ingest(input, settings, BLOCK, |bytes| rows.write(bytes), progress)?;
     let mut header = Temporary::new(header_path.clone())?;
@@ -98,6 +99,21 @@ pub(super) fn verify(header: &Header, bytes: &[u8], mut progress: impl FnMut(u64
     }
     let (found, expected) = (hasher.finish(), header.checksum);
     if found == expected { Ok(()) } else { Err(DataErrorKind::Checksum { found, expected }) }
+}
+
+/// Holds a directory, so that two runs never write into one temporary file. Elsewhere than on Unix directories cannot be
+/// opened.
+fn lock(directory: &Path) -> Result<Option<File>, DataError> {
+    if !cfg!(unix) {
+        return Ok(None);
+    }
+    let failed = |error| DataError::new(directory, error);
+    let lock = File::open(directory).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Err(DataError::new(directory, DataErrorKind::Busy)),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
 }
 
 /// Makes renames last, where directories can be synchronised.

@@ -423,3 +423,20 @@ fn damaged_directories_give_typed_errors() {
     fs::write(&rows, &rows_bytes).unwrap();
     Dataset::open(&directory).unwrap().verify(&directory, |_| ()).unwrap();
 }
+
+#[cfg(unix)]
+#[test]
+fn a_directory_is_written_by_one_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lines, directory) = (folder.path().join("lines.tsv"), folder.path().join("rows"));
+    let synthetic = Synthetic { lines: 20, ..Synthetic::default() };
+    synthetic.write(fs::File::create(&lines).unwrap(), false, |_| ()).unwrap();
+    let mut second = None;
+    let prepare_it =
+        |progress: &mut dyn FnMut()| prepare(&[&lines], &directory, &ReadSettings::default(), true, |_| progress());
+    prepare_it(&mut || second = Some(prepare_it(&mut || ()).map(|_| ()))).unwrap();
+    let error = second.expect("a call while lines are read").unwrap_err();
+    assert!(matches!(error.kind, DataErrorKind::Busy), "{error}");
+    Dataset::open(&directory).unwrap().verify("rows", |_| ()).unwrap();
+    prepare_it(&mut || ()).unwrap();
+}

@@ -258,5 +258,5 @@ impl<'d, B: Backend<Float: Number>> Trainer<'d, B> {
 /// Consecutive lines, in batches.
 fn batches(lines: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
     let end = lines.end;
-    lines.step_by(size).map(move |start| start..end.min(start + size))
+    lines.step_by(size).map(move |start| start..end.min(start.saturating_add(size)))
 }
