@@ -1,0 +1,25 @@
+#![cfg_attr(not(any(feature = "cuda", feature = "emulator")), doc = "Empty without its feature `cuda`.")]
+#![cfg_attr(any(feature = "cuda", feature = "emulator"), doc = include_str!("../README.md"))]
+#![cfg(any(feature = "cuda", feature = "emulator"))]
+
+pub mod args;
+mod backend;
+pub mod device;
+#[cfg(feature = "emulator")]
+mod emulator;
+mod error;
+mod group;
+mod memory;
+mod ops;
+mod plan;
+mod view;
+
+pub use backend::Cuda;
+pub use device::{Device, Element};
+#[cfg(feature = "emulator")]
+pub use emulator::Emulator;
+pub use error::Error;
+pub use group::Group;
+pub use memory::{Saved, Scratch};
+pub use plan::Plan;
+pub use view::{Buffer, View, ViewMut};
