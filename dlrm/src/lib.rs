@@ -8,14 +8,16 @@
 //! | [`data`] | Criteo's lines, or synthetic ones, to indexed samples, split into train, test and validation |
 //! | [`model`] | the model: MLPs, interaction, loss, with tables on any [`ttcore::Backend`] |
 //! | [`train`] | the loop, evaluation and the summary |
+//! | [`checkpoint`] | the state of a run in a file, to go on from bit for bit |
 //! | [`metrics`] | accuracy, log loss, AUC |
 //! | [`presets`] | table sizes and layers of the Kaggle, Terabyte and MLPerf models |
 //! | [`memory`] | which tables are compressed, and what that saves |
-//! | [`bench`](mod@bench) | what lookups cost: a tensor train beside a dense table and the machine |
+//! | [`bench`](mod@bench) | what lookups cost, a tensor train beside a dense table and the machine; what an iteration costs |
 
 #![deny(unsafe_code)]
 
 pub mod bench;
+pub mod checkpoint;
 pub mod data;
 pub mod memory;
 pub mod metrics;

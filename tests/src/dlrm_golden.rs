@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use dlrm::model::{Dlrm, ModelConfig, Samples};
+use dlrm::model::{Dlrm, ModelConfig, Number, Samples};
 use serde::Deserialize;
 use ttcore::{Backend, Real, TableConfig, TtShape};
+use ttcore_cpu::Isa;
 
 use crate::golden::{KINDS, cases};
 use crate::tolerance::assert_error;
@@ -70,21 +71,23 @@ impl Golden {
     }
 }
 
-/// Every golden run, from its initial weights.
+/// Every golden run, from its initial weights, with the dense part on every instruction set of this machine.
 ///
 /// # Panics
 ///
 /// If a file is not a case, or something else comes out than in the file.
-pub fn training<B: Backend>(make: impl Fn() -> (B, B::Queue)) {
+pub fn training<B: Backend<Float: Number>>(make: impl Fn() -> (B, B::Queue)) {
     for (path, golden) in cases::<Golden>(KINDS[1]) {
-        let (backend, mut queue) = make();
-        run(&path.display().to_string(), &golden, backend, &mut queue);
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+            let (backend, mut queue) = make();
+            run(&format!("{}, {isa}", path.display()), &golden, backend, &mut queue, isa);
+        }
     }
 }
 
-fn run<B: Backend>(name: &str, golden: &Golden, backend: B, queue: &mut B::Queue) {
+fn run<B: Backend<Float: Number>>(name: &str, golden: &Golden, backend: B, queue: &mut B::Queue, isa: Isa) {
     let limit = limit::<B::Float>();
-    let mut model = Dlrm::new(backend, queue, golden.config(), golden.batch, 0).expect("a model");
+    let mut model = Dlrm::new(backend, queue, golden.config(), golden.batch, 0).expect("a model").with_isa(isa);
     load(&mut model, queue, golden);
     assert_eq!(golden.batches.len(), golden.losses.len(), "{name}: a loss for every batch");
     assert_eq!(golden.batches.len(), golden.predictions.len(), "{name}: predictions for every batch");

@@ -114,12 +114,13 @@ pub fn room_for_batches<B: Backend>(make: impl Fn() -> (B, B::Queue)) {
     assert_eq!(counts, [(1, 1), (2, 1), (3, 1), (4, 1)]);
 }
 
-/// A collection restored from parameters and cache state goes on as the one it was taken from, in its outputs.
+/// A collection restored from parameters, optimiser state, steps and cache state goes on as the one it was taken from,
+/// bit for bit: outputs, updates and refreshes.
 ///
 /// # Panics
 ///
 /// If not.
-pub fn parameters_and_cache_restore<B: Backend>(make: impl Fn() -> (B, B::Queue)) {
+pub fn collections_restore<B: Backend>(make: impl Fn() -> (B, B::Queue)) {
     let ((backend, mut queue), (other_backend, mut other_queue)) = (make(), make());
     let (tables, queue) = (&mut collection(backend, &mut queue), &mut queue);
     let mut batch = tables.batch(queue).expect("memory");
@@ -135,7 +136,10 @@ pub fn parameters_and_cache_restore<B: Backend>(make: impl Fn() -> (B, B::Queue)
     for table in 0..2 {
         let parameters = tables.parameters(queue, table).expect("parameters");
         other.set_parameters(other_queue, table, &parameters).expect("they fit");
+        let state = tables.state(queue, table).expect("state");
+        other.set_state(other_queue, table, &state).expect("it fits");
     }
+    other.set_steps(tables.steps());
     let state = tables.cache_state(0).expect("table 0").expect("a cache");
     assert_eq!(state.slots.iter().flatten().count(), 2);
     other.set_cache_state(0, &state).expect("it fits");
@@ -143,6 +147,53 @@ pub fn parameters_and_cache_restore<B: Backend>(make: impl Fn() -> (B, B::Queue)
     let out = forward(tables, queue, &mut batch, [1, 2, 9, 29], Mode::Evaluate).expect("forward");
     assert_eq!(forward(other, other_queue, &mut other_batch, [1, 2, 9, 29], Mode::Evaluate).expect("forward"), out);
 
+    for round in 0..6 {
+        let indices = [1, 8 + round, 8 + round, 8];
+        let out = forward(tables, queue, &mut batch, indices, Mode::Train).expect("forward");
+        assert_eq!(forward(other, other_queue, &mut other_batch, indices, Mode::Train).expect("forward"), out);
+        step(tables, queue, &batch).expect("step");
+        step(other, other_queue, &other_batch).expect("step");
+        if round % 3 == 2 {
+            assert_eq!(tables.refresh(queue).expect("refresh"), other.refresh(other_queue).expect("refresh"));
+        }
+    }
+    for table in 0..2 {
+        let [ours, theirs] = [
+            (tables.parameters(queue, table), tables.state(queue, table)),
+            (other.parameters(other_queue, table), other.state(other_queue, table)),
+        ]
+        .map(|(parameters, state)| (parameters.expect("parameters"), state.expect("state")));
+        assert_eq!(ours, theirs);
+        // In parts, where they lie, as in one piece.
+        let mut parts = ours.1.clone();
+        for (part, start) in parts.chunks_mut(5).zip((0..).step_by(5)) {
+            let view = tables.state_view(table).expect("state");
+            tables.backend().download(queue, B::slice(view, start..start + part.len()), part).expect("a part");
+        }
+        assert_eq!(parts, ours.1);
+        for (part, start) in ours.0.chunks(7).zip((0..).step_by(7)) {
+            let negated: Vec<_> = part.iter().map(|&x| -x).collect();
+            other.set_parameters_part(other_queue, table, start, &negated).expect("a part");
+        }
+        for (part, start) in ours.1.chunks(7).zip((0..).step_by(7)) {
+            let negated: Vec<_> = part.iter().map(|&x| -x).collect();
+            other.set_state_part(other_queue, table, start, &negated).expect("a part");
+        }
+        let negated = |values: Vec<B::Float>| values.into_iter().map(|x| -x).collect::<Vec<_>>();
+        assert_eq!(other.parameters(other_queue, table).expect("parameters"), negated(ours.0));
+        assert_eq!(other.state(other_queue, table).expect("state"), negated(ours.1));
+    }
+    assert_eq!((tables.steps(), other.steps()), (12, 12));
+
+    let wrong = vec![B::Float::default(); 3];
+    refused::<B, _>(
+        other.set_state(other_queue, 1, &wrong),
+        Error::Length { what: "optimiser state", table: Some(1), got: 3, want: 0 },
+    );
+    refused::<B, _>(
+        other.set_parameters_part(other_queue, 1, 7 * DIM - 2, &wrong),
+        Error::Length { what: "parameters", table: Some(1), got: 7 * DIM + 1, want: 7 * DIM },
+    );
     refused::<B, _>(other.set_cache_state(1, &state), Error::CacheState { what: "the table has no cache" });
     refused::<B, _>(other.parameters(other_queue, 2), Error::NoTable { table: 2, tables: 2 });
     refused::<B, _>(

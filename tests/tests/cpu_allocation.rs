@@ -1,33 +1,10 @@
 //! After the first steps, a step allocates nothing.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod counting;
 
+use counting::{allocations_of, count_this_thread, pool};
 use ttcore::{Bags, EmbeddingBagCollection, Mode, Offsets, Pooling, Rule, TableConfig, TtShape};
 use ttcore_cpu::{Cpu, Threads};
-
-/// The system's allocator, counting.
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: everything is handed on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promises are the system allocator's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are the system allocator's.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Allocations of some steps of batches of different sizes, after one round of them.
 fn allocations(mut queue: Threads) -> usize {
@@ -65,21 +42,16 @@ fn allocations(mut queue: Threads) -> usize {
     round(&mut tables, queue);
     tables.refresh(queue).expect("refresh");
     round(&mut tables, queue);
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    assert!(before > 0, "the allocator counts");
-    for _ in 0..10 {
-        round(&mut tables, queue);
-    }
-    ALLOCATIONS.load(Ordering::Relaxed) - before
+    allocations_of(|| (0..10).for_each(|_| round(&mut tables, queue)))
 }
 
-/// One test, so that nothing else allocates meanwhile.
 #[test]
 fn a_step_allocates_nothing() {
+    count_this_thread();
     assert_eq!(allocations(Threads::one()), 0, "on one thread");
     // Inside the pool: work that comes from outside goes through a queue of rayon's, which takes a block of memory for
     // every 63 calls.
-    let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads"));
+    let pool = pool();
     let threads = Threads::shared(pool.clone());
     assert_eq!(pool.install(move || allocations(threads)), 0, "on two threads");
 }

@@ -49,7 +49,7 @@ use ttcore::{Backend, Bags, Error, Layout};
 pub use group::Group;
 pub use memory::{Saved, Scratch};
 pub use plan::Plan;
-pub use simd::{Element, Isa, IsaError};
+pub use simd::{Element, Isa, IsaError, Kernels, Work};
 pub use threads::{Threads, ThreadsError};
 
 use memory::recycle;

@@ -1,13 +1,15 @@
-//! Why there is no workload to measure.
+//! Why there is nothing to measure.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 use safetensors::SafeTensorError;
-use ttcore::BagsError;
+use ttcore::{BagsError, Error};
 
-/// Why there is no workload.
+use crate::model::ConfigError;
+
+/// Why there is no workload, or no model to run it on.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum WorkloadError {
@@ -32,6 +34,15 @@ pub enum WorkloadError {
         /// What is wrong with it.
         what: Content,
     },
+    /// An embedding table cannot be made.
+    Table {
+        /// Which.
+        table: usize,
+        /// Why.
+        error: Error,
+    },
+    /// The parts of a model do not fit together.
+    Model(ConfigError),
 }
 
 /// What is wrong with the content of a workload file.
@@ -76,6 +87,8 @@ impl fmt::Display for WorkloadError {
             Self::Setting { name, must } => write!(f, "the {name} must be {must}"),
             Self::Io { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Content { path, what } => write!(f, "{}: {what}", path.display()),
+            Self::Table { table, error } => write!(f, "embedding table {table}: {error}"),
+            Self::Model(error) => error.fmt(f),
         }
     }
 }

@@ -1,6 +1,8 @@
-//! What lookups cost: one tensor-train table measured beside a dense table and the machine, on any backend.
+//! What things cost, on any backend: lookups in one table ([`run`]), and an iteration of a whole model ([`train`]).
 //!
-//! [`run`] takes a [`Workload`], batches of lookups, and gives a [`Report`]. Every figure is the median over the batches,
+//! # Lookups
+//!
+//! One tensor-train table is measured beside a dense table and the machine. [`run`] takes a [`Workload`], batches of lookups, and gives a [`Report`]. Every figure is the median over the batches,
 //! each timed alone:
 //!
 //! | measured | what is in it |
@@ -15,12 +17,14 @@
 //! leaves its range. Before each pass over the batches, memory is written that fills a processor's caches: rows of the
 //! dense table come from where they would come from in training, not from the pass before.
 
+mod batches;
 mod count;
 mod error;
 mod report;
 mod scatter;
 mod sgemm;
 mod subject;
+pub mod train;
 mod workload;
 
 use std::hint::black_box;
@@ -28,6 +32,7 @@ use std::time::{Duration, Instant};
 
 use ttcore::{Backend, Error, TableConfig, TtShape};
 
+pub use batches::Batches;
 pub use count::Counts;
 pub use error::{Content, WorkloadError};
 pub use report::{Host, Report};

@@ -12,17 +12,19 @@ use ttcore::{Reference, TtShape};
 use ttcore_cpu::{Cpu, Threads};
 
 use super::backend::{BackendArg, BackendArgs};
-use super::report;
+use super::{bench_train, report};
 
 /// Measure what things cost on this machine.
 #[derive(Subcommand)]
 pub(super) enum Bench {
     Embedding(EmbeddingArgs),
+    Train(bench_train::Args),
 }
 
 pub(super) fn run(bench: &Bench) -> super::Result {
     match bench {
         Bench::Embedding(args) => embedding(args),
+        Bench::Train(args) => bench_train::run(args),
     }
 }
 
@@ -89,11 +91,20 @@ pub(super) struct EmbeddingArgs {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum OrderArg {
+pub(super) enum OrderArg {
     /// Any: a random bijection
     Scattered,
     /// The rank itself: popular rows are neighbours and share more work
     Sorted,
+}
+
+impl From<OrderArg> for Order {
+    fn from(order: OrderArg) -> Self {
+        match order {
+            OrderArg::Scattered => Self::Scattered,
+            OrderArg::Sorted => Self::Sorted,
+        }
+    }
 }
 
 impl EmbeddingArgs {
@@ -114,11 +125,7 @@ impl EmbeddingArgs {
             return Workload::load(path, self.rows);
         }
         let &Self { rows, bags, pooling, zipf, batches, seed, .. } = self;
-        let order = match self.order {
-            OrderArg::Scattered => Order::Scattered,
-            OrderArg::Sorted => Order::Sorted,
-        };
-        Workload::generate(&Generator { rows, bags, pooling, zipf, order, batches, seed })
+        Workload::generate(&Generator { rows, bags, pooling, zipf, order: self.order.into(), batches, seed })
     }
 }
 
@@ -153,10 +160,10 @@ fn embedding(args: &EmbeddingArgs) -> super::Result {
 }
 
 /// What is going on, on standard error: one moving line on a terminal, one line each elsewhere.
-struct Progress(Option<ProgressBar>);
+pub(super) struct Progress(Option<ProgressBar>);
 
 impl Progress {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let spinner = io::stderr().is_terminal().then(ProgressBar::new_spinner);
         if let Some(spinner) = &spinner {
             // Redrawn seldom: the drawing thread runs beside what is measured.
@@ -165,14 +172,14 @@ impl Progress {
         Self(spinner)
     }
 
-    fn tell(&self, doing: &str) {
+    pub(super) fn tell(&self, doing: &str) {
         match &self.0 {
             Some(spinner) => spinner.set_message(doing.to_string()),
             None => eprintln!("{doing}"),
         }
     }
 
-    fn finish(self) {
+    pub(super) fn finish(self) {
         if let Some(spinner) = self.0 {
             spinner.finish_and_clear();
         }

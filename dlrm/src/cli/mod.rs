@@ -2,15 +2,26 @@
 
 mod backend;
 mod bench;
+mod bench_train;
+mod console;
+mod data;
+mod eval;
+mod interrupt;
+mod log;
 mod memory;
+mod meter;
+mod prepare;
 mod report;
 mod shapes;
+mod synth;
 mod train;
 
 use std::io::{self, ErrorKind};
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use dlrm::train::TrainError;
 
 /// Deep learning recommendation model (DLRM) with tensor-train compressed embedding tables (TT-Rec).
 #[derive(Parser)]
@@ -22,7 +33,11 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Train(train::Args),
+    // The largest by far, and made once.
+    Train(Box<train::Args>),
+    Eval(eval::Args),
+    Prepare(prepare::Args),
+    Synth(synth::Args),
     Shapes(shapes::Args),
     Memory(memory::Args),
     #[command(subcommand)]
@@ -33,6 +48,9 @@ enum Command {
 pub(crate) fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(args) => train::run(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Prepare(args) => prepare::run(&args),
+        Command::Synth(args) => synth::run(&args),
         Command::Shapes(args) => shapes::run(&args),
         Command::Memory(args) => memory::run(&args),
         Command::Bench(bench) => bench::run(&bench),
@@ -40,16 +58,29 @@ pub(crate) fn run() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast::<clap::Error>() {
+            Ok(usage) => usage.exit(),
+            Err(error) => {
+                eprintln!("error: {error}");
+                if is_interrupt(error.as_ref()) { ExitCode::from(interrupt::EXIT) } else { ExitCode::FAILURE }
+            }
+        },
     }
 }
 
 /// Whether whoever reads our output has had enough, as `head` does.
 fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+/// Whether the user stopped us.
+fn is_interrupt(error: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(TrainError::Interrupted { .. }))
+}
+
+/// Threads to go through data on, all cores if their number is not given.
+fn pool(threads: Option<NonZeroUsize>) -> std::result::Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+    rayon::ThreadPoolBuilder::new().num_threads(threads.map_or(0, NonZeroUsize::get)).build()
 }
 
 /// What a command ends with.

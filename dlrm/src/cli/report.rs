@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use dlrm::train::Evaluation;
 use serde::Serialize;
 
 /// Bytes with three or more digits, in decimal units: `18.41 MB`.
@@ -16,9 +17,34 @@ pub(super) fn bytes(bytes: u128) -> String {
     if unit == "B" { format!("{bytes} B") } else { format!("{value:.2} {unit}") }
 }
 
+/// A number with its digits in groups of three: `45,840,617`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 /// Factors as the paper writes them: `200,220,250`.
 pub(super) fn factors(factors: &[usize]) -> String {
     factors.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// One line of metrics.
+pub(super) fn metrics(out: &mut impl Write, name: &str, evaluation: &Evaluation) -> io::Result<()> {
+    let auc = evaluation.auc.map_or("none (one class only)".to_string(), |auc| format!("{auc:.4}"));
+    writeln!(
+        out,
+        "  {name:<10}  {:>6} lines   log loss {:.4}   accuracy {:.2}%   AUC {auc}",
+        evaluation.lines,
+        evaluation.log_loss,
+        evaluation.accuracy * 100.0
+    )
 }
 
 /// Writes a value as JSON and a line end.

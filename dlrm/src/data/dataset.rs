@@ -1,83 +1,76 @@
-//! Indexed lines in memory, and batches of them.
+//! Indexed rows, in memory or in a mapped file, and batches of them.
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::criteo::{DataError, DataErrorKind, read_records};
+use super::error::DataError;
+use super::header::{Header, ReadSettings};
+use super::ingest::{BLOCK, ingest};
+use super::input::Input;
+use super::mapped::Bytes;
 use super::synthetic::Synthetic;
-use super::{CATEGORICAL, DENSE};
+use super::{Batch, CATEGORICAL, Split, prepared};
 
-/// Per feature, the index of each raw category value, in order of first appearance.
-#[derive(Clone, Debug, Default)]
-pub struct Vocabulary {
-    // The standard hasher, although slower than some: category values come from files, which may be hostile.
-    features: [HashMap<u32, u32>; CATEGORICAL],
-}
-
-impl Vocabulary {
-    /// An empty vocabulary.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Replaces the raw values of one line by their indices; a value seen for the first time gets the next one.
-    pub fn index(&mut self, values: [u32; CATEGORICAL]) -> [u32; CATEGORICAL] {
-        let mut indices = values;
-        for (slot, known) in indices.iter_mut().zip(&mut self.features) {
-            // There are at most 2^32 values, so the next index always fits.
-            let next = known.len() as u32;
-            *slot = *known.entry(*slot).or_insert(next);
-        }
-        indices
-    }
-
-    /// The index of `value` of categorical feature `feature` (from 0), if both are known.
-    pub fn get(&self, feature: usize, value: u32) -> Option<u32> {
-        self.features.get(feature)?.get(&value).copied()
-    }
-
-    /// Number of distinct values of each feature: the rows its embedding table needs.
-    pub fn table_rows(&self) -> [u64; CATEGORICAL] {
-        self.features.each_ref().map(|known| known.len() as u64)
-    }
-}
-
-/// All lines of a file, transformed and indexed; n lines take 160 n bytes.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Rows of samples, transformed and indexed: read into memory from files of lines, or mapped from a directory that
+/// `dlrm prepare` made. Both hold the same bytes.
+///
+/// A row takes 52 bytes and one to four for each of the 26 indices: 104 for Criteo Kaggle.
+#[derive(Debug)]
 pub struct Dataset {
-    /// Transformed counts, `[n][13]` row major.
-    pub dense: Vec<f32>,
-    /// Category indices, `[n][26]` row major, each below its feature's `table_rows`.
-    pub categories: Vec<u32>,
-    /// 0 or 1, `[n]`.
-    pub labels: Vec<f32>,
-    /// Distinct values of each categorical feature over all lines (also those that test and validate, as in the
-    /// reference); a missing value counts as one.
-    pub table_rows: [u64; CATEGORICAL],
+    header: Header,
+    bytes: Bytes,
 }
 
 impl Dataset {
-    /// Reads all lines; `name` stands for the file in errors.
+    /// Opens a prepared directory, or reads a file of lines (plain or gzip) with the default settings.
+    ///
+    /// A directory is mapped, not read: it must not be changed by other programs while it is open.
     ///
     /// # Errors
     ///
-    /// If reading fails, a line is not a record, or there are no lines.
-    pub fn from_reader(reader: impl BufRead, name: impl Into<PathBuf>) -> Result<Self, DataError> {
-        Self::read(reader).map_err(|kind| DataError { path: name.into(), kind })
+    /// As [`Dataset::read`] for a file. For a directory, if there is no finished data set in it, or it is of another
+    /// version or damaged; damage of the rows that leaves their length alone is found by [`Dataset::verify`] only.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, DataError> {
+        let path = path.as_ref();
+        if path.is_dir() { Self::open_prepared(path) } else { Self::from_path(path) }
     }
 
-    /// Reads a file.
+    /// Opens a prepared directory.
     ///
     /// # Errors
     ///
-    /// As [`Dataset::from_reader`], and if the file cannot be opened.
+    /// As [`Dataset::open`].
+    pub fn open_prepared(directory: impl AsRef<Path>) -> Result<Self, DataError> {
+        prepared::open(directory.as_ref())
+    }
+
+    /// Reads a file of lines, plain or gzip, with the default settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::read`].
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self, DataError> {
-        let path = path.as_ref();
-        let open = || Self::read(BufReader::with_capacity(1 << 20, File::open(path)?));
-        open().map_err(|kind| DataError { path: path.to_owned(), kind })
+        Self::read(&[path], &ReadSettings::default())
+    }
+
+    /// Reads files of lines, plain or gzip, one after the other, into memory, on the threads of the current rayon pool.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read or has no lines, a line is not a record (unless such lines are skipped), no line is left,
+    /// or a setting is out of range.
+    pub fn read(paths: &[impl AsRef<Path>], settings: &ReadSettings) -> Result<Self, DataError> {
+        Self::ingest(Input::files(paths)?, settings)
+    }
+
+    /// Reads plain lines with the default settings; `name` stands for the file in errors.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::read`].
+    pub fn from_reader(reader: impl Read + Send, name: impl Into<PathBuf>) -> Result<Self, DataError> {
+        Self::ingest(Input::reader(reader, name), &ReadSettings::default())
     }
 
     /// Generates lines and reads them like a file's.
@@ -86,116 +79,109 @@ impl Dataset {
     ///
     /// If the settings are invalid or ask for no lines.
     pub fn synthetic(settings: &Synthetic) -> Result<Self, DataError> {
-        let read = || Self::read(settings.reader().map_err(io::Error::from)?);
-        read().map_err(|kind| DataError { path: "synthetic data".into(), kind })
+        let name = "synthetic data";
+        let reader = settings.reader().map_err(|error| DataError::new(name, io::Error::from(error)))?;
+        Self::from_reader(reader, name)
     }
 
-    fn read(reader: impl BufRead) -> Result<Self, DataErrorKind> {
-        let mut data = Self::default();
-        let mut vocabulary = Vocabulary::new();
-        let lines = read_records(reader, |record| {
-            data.labels.push(record.label);
-            data.dense.extend_from_slice(&record.dense);
-            data.categories.extend_from_slice(&vocabulary.index(record.categories));
-        })?;
-        if lines == 0 {
-            return Err(DataErrorKind::Empty);
-        }
+    fn ingest(input: Input<'_>, settings: &ReadSettings) -> Result<Self, DataError> {
+        let mut bytes = Vec::new();
+        let take = |packed: &[u8]| {
+            bytes.extend_from_slice(packed);
+            Ok(())
+        };
+        let header = ingest(input, settings, BLOCK, take, |_| ())?.header;
         // Doubling may have left almost half of the memory unused, gigabytes for the real file.
-        data.labels.shrink_to_fit();
-        data.dense.shrink_to_fit();
-        data.categories.shrink_to_fit();
-        data.table_rows = vocabulary.table_rows();
-        Ok(data)
+        bytes.shrink_to_fit();
+        Ok(Self::new(header, Bytes::Owned(bytes)))
     }
 
-    /// Number of lines.
+    /// Of bytes as long as the header says.
+    pub(super) fn new(header: Header, bytes: Bytes) -> Self {
+        debug_assert_eq!(header.bytes, bytes.len() as u64);
+        Self { header, bytes }
+    }
+
+    /// What is known of the data set as a whole.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Number of rows.
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.header.rows
     }
 
-    /// Whether there are no lines.
+    /// Whether there are no rows; never so for a data set that was read or opened.
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.len() == 0
     }
 
-    /// Replaces the contents of `batch` by the lines `rows`, in that order.
+    /// Rows of the embedding table of each categorical feature; all indices are below.
+    pub fn table_rows(&self) -> [u64; CATEGORICAL] {
+        self.header.table_rows
+    }
+
+    /// Which rows train, test and validate.
+    pub fn split(&self) -> &Split {
+        &self.header.split
+    }
+
+    /// Identifies the data, as for a checkpoint to be resumed on: the same rows made in the same way give the same
+    /// number, in memory or prepared.
+    pub fn fingerprint(&self) -> u64 {
+        self.header.fingerprint()
+    }
+
+    /// The label of a row, 0 or 1.
+    ///
+    /// # Panics
+    ///
+    /// If `row` is not below [`Dataset::len`].
+    pub fn label(&self, row: usize) -> f32 {
+        self.check(row);
+        self.header.segments.label(&self.bytes, row)
+    }
+
+    /// The labels of consecutive rows.
+    ///
+    /// # Panics
+    ///
+    /// The iterator, at a row that is not below [`Dataset::len`].
+    pub fn labels(&self, rows: Range<usize>) -> impl ExactSizeIterator<Item = f32> + '_ {
+        rows.map(|row| self.label(row))
+    }
+
+    /// Replaces the contents of `batch` by some rows, in that order; allocates only for a batch larger than any before.
     ///
     /// # Panics
     ///
     /// If a row is not below [`Dataset::len`].
-    pub fn fill_batch(&self, rows: &[usize], batch: &mut Batch) {
-        self.fill(rows.iter().copied(), batch);
-    }
-
-    /// Replaces the contents of `batch` by consecutive lines, as testing does.
-    ///
-    /// # Panics
-    ///
-    /// If the range ends beyond [`Dataset::len`].
-    pub fn fill_batch_range(&self, rows: Range<usize>, batch: &mut Batch) {
-        self.fill(rows, batch);
-    }
-
-    fn fill(&self, rows: impl ExactSizeIterator<Item = usize>, batch: &mut Batch) {
+    pub fn fill_batch(&self, rows: impl ExactSizeIterator<Item = usize>, batch: &mut Batch) {
         batch.reset(rows.len());
         for row in rows {
-            batch.labels.push(self.labels[row]);
-            batch.dense.extend_from_slice(&self.dense[row * DENSE..][..DENSE]);
-            let categories = &self.categories[row * CATEGORICAL..][..CATEGORICAL];
-            for (indices, &index) in batch.indices.iter_mut().zip(categories) {
-                indices.push(index);
-            }
+            self.check(row);
+            self.header.segments.unpack(&self.bytes, row, batch);
         }
     }
-}
 
-/// Memory for one batch of B samples, allocated by the first of the largest size and then reused.
-///
-/// There is one index per feature and sample, so the offsets of the embedding bags are 0, 1, .., B.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Batch {
-    /// Transformed counts, `[B][13]` row major.
-    pub dense: Vec<f32>,
-    /// Category indices, 26 vectors of B (no vectors before the first use of a default batch).
-    pub indices: Vec<Vec<u32>>,
-    /// 0 or 1, `[B]`.
-    pub labels: Vec<f32>,
-}
-
-impl Batch {
-    /// An empty batch with room for `samples` samples.
-    pub fn with_capacity(samples: usize) -> Self {
-        let mut batch = Self::default();
-        batch.reset(samples);
-        batch
+    /// Compares the rows with the header's checksum, calling `progress` with the number of bytes read.
+    ///
+    /// # Errors
+    ///
+    /// [`super::DataErrorKind::Checksum`]; the path is the one given here.
+    pub fn verify(&self, path: impl Into<PathBuf>, progress: impl FnMut(u64)) -> Result<(), DataError> {
+        prepared::verify(&self.header, &self.bytes, progress).map_err(|kind| DataError::new(path, kind))
     }
 
-    /// Number of samples.
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Whether there are no samples.
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    fn reset(&mut self, samples: usize) {
-        self.labels.clear();
-        self.labels.reserve(samples);
-        self.dense.clear();
-        self.dense.reserve(samples * DENSE);
-        self.indices.resize_with(CATEGORICAL, Vec::new);
-        for indices in &mut self.indices {
-            indices.clear();
-            indices.reserve(samples);
-        }
+    fn check(&self, row: usize) {
+        assert!(row < self.len(), "row {row} of {}", self.len());
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{DENSE, DataErrorKind};
     use super::*;
 
     fn line(label: u8, count: u32, categories: [&str; 3]) -> String {
@@ -210,53 +196,51 @@ mod tests {
     #[test]
     fn indices_follow_first_appearance() {
         let data = three();
-        assert_eq!(data.len(), 3);
-        assert_eq!(data.labels, [0.0, 1.0, 0.0]);
-        let feature = |f: usize| data.categories.iter().skip(f).step_by(CATEGORICAL).copied().collect::<Vec<_>>();
-        assert_eq!(feature(0), [0, 1, 0]);
+        assert_eq!((data.len(), data.is_empty()), (3, false));
+        assert_eq!(data.labels(0..3).collect::<Vec<_>>(), [0.0, 1.0, 0.0]);
+        let mut batch = Batch::default();
+        data.fill_batch(0..3, &mut batch);
+        assert_eq!(batch.indices[0], [0, 1, 0]);
         // Missing and a literal 0 are the same category.
-        assert_eq!(feature(1), [0, 0, 1]);
-        assert_eq!(feature(2), [0, 0, 1]);
-        assert_eq!(data.table_rows[..4], [2, 2, 2, 1]);
-        assert_eq!(data.dense[2 * DENSE], 3f32.ln());
-    }
-
-    #[test]
-    fn vocabulary_answers_without_learning() {
-        let mut vocabulary = Vocabulary::new();
-        vocabulary.index([7; CATEGORICAL]);
-        assert_eq!(vocabulary.index([9; CATEGORICAL]), [1; CATEGORICAL]);
-        assert_eq!((vocabulary.get(25, 9), vocabulary.get(25, 8), vocabulary.get(26, 9)), (Some(1), None, None));
-        assert_eq!(vocabulary.table_rows(), [2; CATEGORICAL]);
+        assert_eq!(batch.indices[1], [0, 0, 1]);
+        assert_eq!(batch.indices[2], [0, 0, 1]);
+        assert_eq!(data.table_rows()[..4], [2, 2, 2, 1]);
+        assert_eq!(batch.dense[2 * DENSE], 3f32.ln());
     }
 
     #[test]
     fn batches_hold_the_chosen_rows() {
         let data = three();
         let mut batch = Batch::with_capacity(3);
-        data.fill_batch(&[2, 0, 2], &mut batch);
+        data.fill_batch([2, 0, 2].into_iter(), &mut batch);
         assert_eq!(batch.len(), 3);
         assert_eq!(batch.labels, [0.0; 3]);
         assert_eq!(batch.indices.len(), CATEGORICAL);
         assert_eq!(batch.indices[1], [1, 0, 1]);
-        assert_eq!(batch.dense[..DENSE], data.dense[2 * DENSE..]);
+        assert_eq!(batch.dense[..DENSE], batch.dense[2 * DENSE..]);
         let mut consecutive = Batch::default();
-        data.fill_batch_range(1..3, &mut consecutive);
-        data.fill_batch(&[1, 2], &mut batch);
+        data.fill_batch(1..3, &mut consecutive);
+        data.fill_batch([1, 2].into_iter(), &mut batch);
         assert_eq!(batch, consecutive);
-        data.fill_batch(&[], &mut batch);
+        data.fill_batch(0..0, &mut batch);
         assert!(batch.is_empty() && batch.dense.is_empty() && batch.indices.iter().all(Vec::is_empty));
+    }
+
+    #[test]
+    #[should_panic(expected = "row 3 of 3")]
+    fn rows_are_checked() {
+        three().fill_batch(3..4, &mut Batch::default());
     }
 
     #[test]
     fn memory_is_reused() {
         let data = three();
         let mut batch = Batch::default();
-        data.fill_batch(&[0, 1, 2], &mut batch);
+        data.fill_batch(0..3, &mut batch);
         let places =
             |b: &Batch| (b.dense.as_ptr(), b.labels.as_ptr(), b.indices[25].as_ptr(), b.indices[25].capacity());
         let before = places(&batch);
-        for rows in [&[1][..], &[], &[2, 1, 0]] {
+        for rows in [1..2, 0..0, 0..3] {
             data.fill_batch(rows, &mut batch);
             assert_eq!(places(&batch), before);
         }
@@ -269,7 +253,7 @@ mod tests {
         let text = line(0, 0, ["a", "b", "c"]) + &line(0, 0, ["a", "b", "?"]);
         let error = Dataset::from_reader(text.as_bytes(), "bad.tsv").unwrap_err();
         assert!(error.to_string().starts_with("bad.tsv:2: field 17 (C3): \"?\""), "{error}");
-        let error = Dataset::from_path("no/such/file.tsv").unwrap_err();
+        let error = Dataset::open("no/such/file.tsv").unwrap_err();
         assert!(matches!(error.kind, DataErrorKind::Io(_)));
         assert!(error.to_string().starts_with("no/such/file.tsv: "), "{error}");
         let none = Synthetic { lines: 0, ..Synthetic::default() };

@@ -2,41 +2,75 @@
 //!
 //! The way of the data, each step in its own module:
 //!
-//! 1. a tab-separated line becomes a [`Record`]: label, transformed counts, raw category values ([`criteo`]);
-//! 2. a [`Vocabulary`] replaces each raw category value by its index, in order of first appearance ([`dataset`]);
-//! 3. the indexed lines, all in memory, are a [`Dataset`];
-//! 4. a [`Split`] names the lines that train, test and validate; [`permutation`] orders the training ones ([`split`]);
-//! 5. [`Dataset::fill_batch`] gathers the chosen lines into a reusable [`Batch`].
+//! 1. files, plain or compressed, become blocks of whole lines (`input`);
+//! 2. a tab-separated line becomes a [`Record`]: label, transformed counts, raw category values ([`criteo`]);
+//! 3. each raw category value is replaced by its index, in order of first appearance (`vocabulary`);
+//! 4. the indexed lines are packed into rows (`rows`), on all cores (`ingest`);
+//! 5. the rows are a [`Dataset`], in memory, or mapped from the directory that [`prepare`] wrote them to;
+//! 6. its [`Split`] names the rows that train, test and validate; an [`Order`] shuffles the training ones;
+//! 7. [`Dataset::fill_batch`] gathers the chosen rows into a reusable [`Batch`].
 //!
 //! [`Synthetic`] writes files of the same form from a planted model, so that everything runs without the real file; its
 //! lines go through the same parser.
 //!
 //! ```
-//! use dlrm::data::{Batch, Dataset, Split, Synthetic};
+//! use dlrm::data::{Batch, Dataset, Order, Synthetic};
 //!
 //! let data = Dataset::synthetic(&Synthetic { lines: 700, ..Synthetic::default() })?;
-//! let split = Split::new(data.len());
-//! let order = split.train_order(123);
+//! let order = Order::new(data.split().train.clone(), 123);
 //! let mut batch = Batch::default();
-//! for rows in order.chunks(128) {
-//!     data.fill_batch(rows, &mut batch);
-//!     assert_eq!(batch.len(), rows.len());
+//! for first in (0..order.len()).step_by(128) {
+//!     data.fill_batch(order.rows(first..first + 128), &mut batch);
+//!     assert!(batch.len() <= 128);
 //! }
 //! # Ok::<(), dlrm::data::DataError>(())
 //! ```
 
+mod batch;
 pub mod criteo;
-pub mod dataset;
-pub mod split;
-pub mod synthetic;
+mod dataset;
+mod error;
+mod header;
+mod ingest;
+mod input;
+mod mapped;
+mod order;
+mod prepared;
+mod rows;
+mod split;
+mod synthetic;
+#[cfg(test)]
+mod tests;
+mod vocabulary;
 
-pub use criteo::{DataError, DataErrorKind, ParseError, Reason, Record, read_records};
-pub use dataset::{Batch, Dataset, Vocabulary};
-pub use split::{Split, permutation};
-pub use synthetic::{Synthetic, SyntheticError};
+pub use batch::Batch;
+pub use criteo::{ParseError, Reason, Record};
+pub use dataset::Dataset;
+pub use error::{DataError, DataErrorKind};
+pub use header::{Header, ReadSettings};
+pub use ingest::{Ingested, ReadProgress};
+pub use order::Order;
+pub use prepared::prepare;
+pub use split::Split;
+pub use synthetic::{Planted, Synthetic, SyntheticError};
+
+use rand_core::Rng;
 
 /// Number of dense (integer count) features of a line.
 pub const DENSE: usize = 13;
 
 /// Number of categorical features of a line, hence of embedding tables.
 pub const CATEGORICAL: usize = 26;
+
+/// A fixed bijective hash of 64 bits (the finaliser of SplitMix64).
+fn mix(value: u64) -> u64 {
+    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// Uniform on [0, 1) in steps of 2^-53.
+fn uniform(rng: &mut impl Rng) -> f64 {
+    (rng.next_u64() >> 11) as f64 * 0.5f64.powi(53)
+}

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ttcore::TableConfig;
+use ttcore::{Rule, TableConfig};
 
 use super::interaction;
 
@@ -13,6 +13,7 @@ pub struct ModelConfig {
     bottom: Vec<usize>,
     top: Vec<usize>,
     tables: Vec<TableConfig>,
+    rule: Rule,
 }
 
 /// Parts of a model that do not fit together.
@@ -81,8 +82,19 @@ impl ModelConfig {
         let mut dims = tables.iter().map(|table| table.table().dim()).enumerate();
         match dims.find(|(_, got)| *got != dim) {
             Some((table, got)) => Err(ConfigError::TableDim { table, got, dim }),
-            None => Ok(Self { dim, bottom, top, tables }),
+            None => Ok(Self { dim, bottom, top, tables, rule: Rule::Sgd }),
         }
+    }
+
+    /// Another update rule of the MLPs than SGD. Tables have their own.
+    pub fn with_rule(mut self, rule: Rule) -> Self {
+        self.rule = rule;
+        self
+    }
+
+    /// The update rule of the MLPs.
+    pub fn rule(&self) -> Rule {
+        self.rule
     }
 
     /// Embedding dimension, `N`.

@@ -2,7 +2,14 @@
 
 use rand_core::Rng;
 use rand_distr::{Distribution, StandardNormal};
-use ttcore::Real;
+use ttcore::{Real, Rule, Update};
+use ttcore_cpu::Kernels;
+
+use super::gemm::{Machine, Number};
+use super::parallel::{Parts, cut_mut};
+
+/// Outputs of a panel. A panel belongs to one task, and is a fixed part of a layer.
+const PANEL: usize = 64;
 
 /// A fully connected layer with `inputs` inputs and `outputs` outputs.
 #[derive(Clone, Debug)]
@@ -11,22 +18,35 @@ pub struct Linear<F> {
     pub weight: Vec<F>,
     /// `[outputs]`.
     pub bias: Vec<F>,
+    /// State of the update rule, `[Rule::state_per_parameter][outputs inputs + outputs]`: of the weights, then of the
+    /// biases.
+    pub state: Vec<F>,
+    /// The weights transposed, one panel of outputs after the other, `[inputs][outputs of the panel]` each: what a product
+    /// with a row of inputs reads is contiguous.
+    panels: Vec<F>,
     grad_weight: Vec<F>,
     grad_bias: Vec<F>,
 }
 
 impl<F: Real> Linear<F> {
     /// A layer drawn as in the reference model: weights from `N(0, 2/(inputs + outputs))`, biases from `N(0, 1/outputs)`,
-    /// in double precision.
-    pub fn init(inputs: usize, outputs: usize, rng: &mut impl Rng) -> Self {
+    /// in double precision; trained by `rule`.
+    pub fn init(inputs: usize, outputs: usize, rule: Rule, rng: &mut impl Rng) -> Self {
         let mut draw = |len: usize, std: f64| -> Vec<F> {
             let mut normal = || F::of(std * <StandardNormal as Distribution<f64>>::sample(&StandardNormal, rng));
             (0..len).map(|_| normal()).collect()
         };
         let weight = draw(inputs * outputs, (2.0 / (inputs + outputs) as f64).sqrt());
         let bias = draw(outputs, (1.0 / outputs as f64).sqrt());
-        let (grad_weight, grad_bias) = (vec![F::zero(); weight.len()], vec![F::zero(); outputs]);
-        Self { weight, bias, grad_weight, grad_bias }
+        let zeros = |len: usize| vec![F::zero(); len];
+        Self {
+            state: zeros(rule.state_per_parameter() * (weight.len() + outputs)),
+            panels: zeros(weight.len()),
+            grad_weight: zeros(weight.len()),
+            grad_bias: zeros(outputs),
+            weight,
+            bias,
+        }
     }
 
     /// Number of inputs.
@@ -39,65 +59,153 @@ impl<F: Real> Linear<F> {
         self.bias.len()
     }
 
-    /// `output` `[B][outputs]` from `input` `[B][inputs]`.
-    pub fn forward(&self, input: &[F], output: &mut [F]) {
+    /// All that training changes, by name, in order: what a checkpoint holds of the layer.
+    pub fn tensors(&self) -> [(&'static str, &[F]); 3] {
+        [("weight", &self.weight), ("bias", &self.bias), ("state", &self.state)]
+    }
+
+    /// The same, to write.
+    pub fn tensors_mut(&mut self) -> [(&'static str, &mut [F]); 3] {
+        [("weight", &mut self.weight), ("bias", &mut self.bias), ("state", &mut self.state)]
+    }
+
+    /// The layer in panels, to write.
+    pub(super) fn panels_mut(&mut self) -> Panels<'_, F> {
+        let (inputs, outputs, len) = (self.inputs(), self.outputs(), self.weight.len());
+        let (first, second) = cut_mut(&mut self.state, len + outputs);
+        let [(first, first_bias), (second, second_bias)] = [cut_mut(first, len), cut_mut(second, len)];
+        Panels {
+            first: 0,
+            inputs,
+            outputs,
+            weight: &mut self.weight,
+            bias: &mut self.bias,
+            transposed: &mut self.panels,
+            grad_weight: &mut self.grad_weight,
+            grad_bias: &mut self.grad_bias,
+            state: [first, second],
+            bias_state: [first_bias, second_bias],
+        }
+    }
+}
+
+impl<F: Number> Linear<F> {
+    /// `output` `[B][outputs]` from `input` `[B][inputs]`, the larger of it and zero if `relu`.
+    pub(super) fn forward<K: Kernels<F>>(&self, machine: Machine<K>, input: &[F], output: &mut [F], relu: bool) {
         let (inputs, outputs) = (self.inputs(), self.outputs());
-        for (x, y) in input.chunks_exact(inputs).zip(output.chunks_exact_mut(outputs)) {
-            for ((y, w), &c) in y.iter_mut().zip(self.weight.chunks_exact(inputs)).zip(&self.bias) {
-                *y = c + dot(w, x);
+        let batch = output.len() / outputs;
+        for (panel, bias) in self.bias.chunks(PANEL).enumerate() {
+            let (first, width) = (panel * PANEL, bias.len());
+            let weight = &self.panels[first * inputs..][..width * inputs];
+            let size = [batch, width, inputs];
+            machine.gemm(size, (input, (inputs, 1)), (weight, width), (&mut output[first..], outputs), false);
+            for row in output.chunks_exact_mut(outputs) {
+                let row = row[first..][..width].iter_mut().zip(bias);
+                // Whatever is not a number stays so.
+                match relu {
+                    true => row.for_each(|(y, &c)| *y = if *y + c < F::zero() { F::zero() } else { *y + c }),
+                    false => row.for_each(|(y, &c)| *y += c),
+                }
             }
         }
     }
 
-    /// The layer's own gradients, summed over the batch, and that of its input, from `grad_output` `[B][outputs]` and the
-    /// `input` `[B][inputs]` it had. `grad_input` `[B][inputs]` is written, where wanted.
-    pub fn backward(&mut self, input: &[F], grad_output: &[F], grad_input: Option<&mut [F]>) {
+    /// The gradient of the input, `grad_input` `[B][inputs]`, from that of the output, `[B][outputs]`.
+    pub(super) fn backward<K: Kernels<F>>(&self, machine: Machine<K>, grad_output: &[F], grad_input: &mut [F]) {
         let (inputs, outputs) = (self.inputs(), self.outputs());
-        self.grad_weight.fill(F::zero());
+        let size = [grad_output.len() / outputs, inputs, outputs];
+        machine.gemm(size, (grad_output, (outputs, 1)), (&self.weight, inputs), (grad_input, inputs), false);
+    }
+}
+
+/// Panels of a layer, each `[PANEL][..]` of the layer's tensors, the last one perhaps narrower.
+pub(super) struct Panels<'a, F> {
+    /// Number of the first of them.
+    first: usize,
+    inputs: usize,
+    /// Outputs of the whole layer.
+    outputs: usize,
+    weight: &'a mut [F],
+    bias: &'a mut [F],
+    transposed: &'a mut [F],
+    grad_weight: &'a mut [F],
+    grad_bias: &'a mut [F],
+    state: [&'a mut [F]; 2],
+    bias_state: [&'a mut [F]; 2],
+}
+
+impl<F: Real> Parts for Panels<'_, F> {
+    fn len(&self) -> usize {
+        self.bias.len().div_ceil(PANEL)
+    }
+
+    fn split(self, at: usize) -> (Self, Self) {
+        let (inputs, outputs) = (self.inputs, self.outputs);
+        let matrix = |numbers| cut_mut(numbers, at * PANEL * inputs);
+        let vector = |numbers| cut_mut(numbers, at * PANEL);
+        let (weight, bias, transposed) = (matrix(self.weight), vector(self.bias), matrix(self.transposed));
+        let (grad_weight, grad_bias) = (matrix(self.grad_weight), vector(self.grad_bias));
+        let [first, second] = self.state.map(matrix);
+        let [first_bias, second_bias] = self.bias_state.map(vector);
+        let front = Self {
+            first: self.first,
+            inputs,
+            outputs,
+            weight: weight.0,
+            bias: bias.0,
+            transposed: transposed.0,
+            grad_weight: grad_weight.0,
+            grad_bias: grad_bias.0,
+            state: [first.0, second.0],
+            bias_state: [first_bias.0, second_bias.0],
+        };
+        let back = Self {
+            first: self.first + at,
+            inputs,
+            outputs,
+            weight: weight.1,
+            bias: bias.1,
+            transposed: transposed.1,
+            grad_weight: grad_weight.1,
+            grad_bias: grad_bias.1,
+            state: [first.1, second.1],
+            bias_state: [first_bias.1, second_bias.1],
+        };
+        (front, back)
+    }
+}
+
+impl<F: Number> Panels<'_, F> {
+    /// Applies a rule to one panel, with gradients summed over parts of a batch: the `input` `[b][inputs]` and the gradient
+    /// of the output `[b][outputs]` of each part, in order.
+    pub(super) fn update<'p, K: Kernels<F>>(
+        self,
+        machine: Machine<K>,
+        update: &Update,
+        batch: impl Iterator<Item = (&'p [F], &'p [F])>,
+    ) {
+        let (first, width, inputs) = (self.first * PANEL, self.bias.len(), self.inputs);
         self.grad_bias.fill(F::zero());
-        for (x, dy) in input.chunks_exact(inputs).zip(grad_output.chunks_exact(outputs)) {
-            for (o, &dy) in dy.iter().enumerate() {
-                self.grad_bias[o] += dy;
-                axpy(dy, x, &mut self.grad_weight[o * inputs..][..inputs]);
+        let mut parts = 0;
+        for (input, grad_output) in batch {
+            let size = [width, inputs, input.len() / inputs];
+            let grads = (&grad_output[first..], (1, self.outputs));
+            machine.gemm(size, grads, (input, inputs), (&mut *self.grad_weight, inputs), parts > 0);
+            for row in grad_output.chunks_exact(self.outputs) {
+                self.grad_bias.iter_mut().zip(&row[first..]).for_each(|(sum, &g)| *sum += g);
             }
+            parts += 1;
         }
-        let Some(grad_input) = grad_input else { return };
-        for (dx, dy) in grad_input.chunks_exact_mut(inputs).zip(grad_output.chunks_exact(outputs)) {
-            dx.fill(F::zero());
-            for (&dy, w) in dy.iter().zip(self.weight.chunks_exact(inputs)) {
-                axpy(dy, w, dx);
-            }
+        if parts == 0 {
+            self.grad_weight.fill(F::zero());
         }
+        machine.kernels.update(update, update.lr, self.weight, self.grad_weight, self.state);
+        machine.kernels.update(update, update.lr, self.bias, self.grad_bias, self.bias_state);
+        machine.kernels.transpose(width, inputs, self.weight, self.transposed);
     }
 
-    /// A step of SGD on the gradients of the last backward.
-    pub fn step(&mut self, lr: F) {
-        axpy(-lr, &self.grad_weight, &mut self.weight);
-        axpy(-lr, &self.grad_bias, &mut self.bias);
+    /// Transposes weights that were set.
+    pub(super) fn transpose<K: Kernels<F>>(self, kernels: K) {
+        kernels.transpose(self.bias.len(), self.inputs, self.weight, self.transposed);
     }
-}
-
-/// `y += a x`.
-fn axpy<F: Real>(a: F, x: &[F], y: &mut [F]) {
-    // Most upstream gradients behind a ReLU are zero.
-    if a != F::zero() {
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y += a * x;
-        }
-    }
-}
-
-/// `sum_i x_i y_i`, in a fixed order: eight running sums, which a compiler can keep in one register.
-fn dot<F: Real>(x: &[F], y: &[F]) -> F {
-    const LANES: usize = 8;
-    let mut lanes = [F::zero(); LANES];
-    let (head_x, tail_x) = x.as_chunks::<LANES>();
-    let (head_y, tail_y) = y.as_chunks::<LANES>();
-    for (x, y) in head_x.iter().zip(head_y) {
-        for lane in 0..LANES {
-            lanes[lane] += x[lane] * y[lane];
-        }
-    }
-    let tail: F = tail_x.iter().zip(tail_y).map(|(&x, &y)| x * y).sum();
-    lanes.into_iter().sum::<F>() + tail
 }

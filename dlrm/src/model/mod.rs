@@ -7,24 +7,41 @@
 //! interaction          -> top MLP, sigmoid    -> p [B]
 //! ```
 //!
-//! and back, in [`Dlrm::train_step`]. MLPs are plain loops on the host; the tables run on the backend `B`.
+//! and back, in [`Dlrm::train_step`]. The tables run on the backend `B`, the dense part on the host, on the threads of the
+//! rayon pool it is called from. It is cut into fixed parts, each of which one thread computes: the same bits for any
+//! number of threads, and on one thread alone outside of a pool. No step but the first allocates, as far as the backend
+//! does not; where the machine has no vector kernels, a library takes one buffer for each matrix product.
 
 mod config;
+mod dense;
+mod exchange;
+mod gemm;
 pub mod interaction;
 mod linear;
 mod loss;
 mod mlp;
+mod parallel;
+mod phases;
+
+use std::time::Instant;
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use ttcore::backend::Backend;
 use ttcore::embedding::Batch;
-use ttcore::{Bags, EmbeddingBagCollection, Error, Mode, Offsets, Pooling, Real};
+use ttcore::{Bags, EmbeddingBagCollection, Error, Mode, Offsets, Pooling, Real, Update};
+use ttcore_cpu::Isa;
 
 pub use config::{ConfigError, ModelConfig};
+pub use gemm::Number;
 pub use linear::Linear;
 pub use loss::{binary_cross_entropy, sigmoid};
 pub use mlp::Mlp;
+pub use phases::Phases;
+
+use dense::Dense;
+use exchange::Exchange;
+use interaction::Interaction;
 
 /// Random stream of the MLPs, apart from those of the tables.
 const MLP_STREAM: u64 = 1 << 63;
@@ -43,24 +60,49 @@ pub struct Samples<'a, F> {
 /// A deep learning recommendation model.
 pub struct Dlrm<B: Backend> {
     config: ModelConfig,
-    bottom: Mlp<B::Float>,
-    top: Mlp<B::Float>,
+    dense: Dense<B::Float>,
     tables: EmbeddingBagCollection<B>,
     batch: Batch<B>,
     largest_batch: usize,
     /// Offsets of bags of one lookup: 0, 1, ..
     starts: Vec<u32>,
-    /// Output of the tables and its gradient, `[B][tables N]`, on the backend and on the host.
-    embedded: (B::Buffer, Vec<B::Float>),
-    grad_embedded: (B::Buffer, Vec<B::Float>),
-    interaction: Vec<B::Float>,
-    grad_interaction: Vec<B::Float>,
-    grad_bottom: Vec<B::Float>,
+    /// The bags of a call, which end with it: kept for their memory.
+    bags: Vec<Bags<'static, B::Float>>,
+    /// Output of the tables and its gradient, `[B][tables N]`.
+    embedded: Exchange<B>,
+    grad_embedded: Exchange<B>,
     probabilities: Vec<B::Float>,
-    grad_logits: Vec<B::Float>,
+    phases: Phases,
 }
 
 impl<B: Backend> Dlrm<B> {
+    /// What the model is made of.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The embedding tables.
+    pub fn tables(&mut self) -> &mut EmbeddingBagCollection<B> {
+        &mut self.tables
+    }
+
+    /// The bottom and the top MLP.
+    pub fn mlps(&mut self) -> [&mut Mlp<B::Float>; 2] {
+        [&mut self.dense.bottom, &mut self.dense.top]
+    }
+
+    /// Probabilities of the last forward of `batch` samples.
+    pub fn probabilities(&self, batch: usize) -> &[B::Float] {
+        &self.probabilities[..batch]
+    }
+
+    /// Where the time of the last [`Dlrm::train_step`] went.
+    pub fn phases(&self) -> Phases {
+        self.phases
+    }
+}
+
+impl<B: Backend<Float: Number>> Dlrm<B> {
     /// A new model for batches of at most `largest_batch` samples. The initial numbers depend on the seed alone.
     ///
     /// # Errors
@@ -77,46 +119,34 @@ impl<B: Backend> Dlrm<B> {
         let starts = starts.map_err(|_| Error::TooLarge { what: "batch" })?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(MLP_STREAM);
-        let bottom = Mlp::init(config.bottom(), true, largest_batch, &mut rng);
-        let top = Mlp::init(config.top(), false, largest_batch, &mut rng);
-        let embedded = largest_batch * config.dim() * config.tables().len();
-        let mut buffer = || Ok::<_, B::Error>((backend.alloc(queue, embedded)?, zeros(embedded)));
-        let (embedded, grad_embedded) = (buffer()?, buffer()?);
+        let bottom = Mlp::init(config.bottom(), true, config.rule(), &mut rng);
+        let top = Mlp::init(config.top(), false, config.rule(), &mut rng);
+        let interaction = Interaction { dim: config.dim(), embeddings: config.tables().len() };
+        let len = largest_batch * config.dim() * config.tables().len();
+        let embedded = Exchange::new(&backend, queue, len)?;
+        let grad_embedded = Exchange::new(&backend, queue, len)?;
         let tables = config.tables().to_vec();
         let tables = EmbeddingBagCollection::new(backend, queue, tables, largest_batch, largest_batch, seed)?;
-        let batch = tables.batch(queue)?;
-        let interaction = largest_batch * config.interaction_width();
         Ok(Self {
-            bottom,
-            top,
+            dense: Dense::new(bottom, top, interaction, largest_batch),
+            batch: tables.batch(queue)?,
             tables,
-            batch,
             largest_batch,
             starts,
+            bags: Vec::with_capacity(config.tables().len()),
             embedded,
             grad_embedded,
-            interaction: zeros(interaction),
-            grad_interaction: zeros(interaction),
-            grad_bottom: zeros(largest_batch * config.dim()),
-            probabilities: zeros(largest_batch),
-            grad_logits: zeros(largest_batch),
+            probabilities: vec![B::Float::of(0.0); largest_batch],
+            phases: Phases::default(),
             config,
         })
     }
 
-    /// What the model is made of.
-    pub fn config(&self) -> &ModelConfig {
-        &self.config
-    }
-
-    /// The embedding tables.
-    pub fn tables(&mut self) -> &mut EmbeddingBagCollection<B> {
-        &mut self.tables
-    }
-
-    /// The bottom and the top MLP.
-    pub fn mlps(&mut self) -> [&mut Mlp<B::Float>; 2] {
-        [&mut self.bottom, &mut self.top]
+    /// The same model with the dense part computed by another instruction set than the one `TTCORE_ISA` names, or the best
+    /// of this machine.
+    pub fn with_isa(mut self, isa: Isa) -> Self {
+        self.dense.isa = if isa.available() { isa } else { Isa::best() };
+        self
     }
 
     /// Probabilities of the positive class, `[B]`.
@@ -125,16 +155,12 @@ impl<B: Backend> Dlrm<B> {
     ///
     /// [`ttcore::Error`] for samples that do not fit the model, or the backend's.
     pub fn predict(&mut self, queue: &mut B::Queue, samples: Samples<'_, B::Float>) -> Result<&[B::Float], B::Error> {
-        self.forward(queue, samples, Mode::Evaluate)?;
+        self.embed(queue, samples, Mode::Evaluate)?;
+        self.pass(samples, Mode::Evaluate, || ());
         Ok(self.probabilities(samples.labels.len()))
     }
 
-    /// Probabilities of the last forward of `batch` samples.
-    pub fn probabilities(&self, batch: usize) -> &[B::Float] {
-        &self.probabilities[..batch]
-    }
-
-    /// One step of SGD on one batch; gives the loss before it.
+    /// One step on one batch, by the rules of the MLPs and of the tables; gives the loss before it.
     ///
     /// # Errors
     ///
@@ -145,63 +171,87 @@ impl<B: Backend> Dlrm<B> {
         samples: Samples<'_, B::Float>,
         lr: f64,
     ) -> Result<f64, B::Error> {
-        self.forward(queue, samples, Mode::Train)?;
-        let batch = samples.labels.len();
-        let loss = loss::binary_cross_entropy(&self.probabilities[..batch], samples.labels);
-        self.backward(queue, samples, lr)?;
-        Ok(loss)
+        self.train_step_beside(queue, samples, lr, || ()).map(|(loss, ())| loss)
     }
 
-    fn forward(&mut self, queue: &mut B::Queue, samples: Samples<'_, B::Float>, mode: Mode) -> Result<(), B::Error> {
+    /// [`Dlrm::train_step`], and something else while the dense part computes, such as reading the next batch: on another
+    /// thread of the pool this is called from, or before it where there is none. It is not begun if the tables cannot be
+    /// looked up.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dlrm::train_step`].
+    pub fn train_step_beside<T: Send>(
+        &mut self,
+        queue: &mut B::Queue,
+        samples: Samples<'_, B::Float>,
+        lr: f64,
+        beside: impl FnOnce() -> T + Send,
+    ) -> Result<(f64, T), B::Error> {
         let batch = samples.labels.len();
+        self.embed(queue, samples, Mode::Train)?;
+        let (loss, result) = self.pass(samples, Mode::Train, beside);
+
+        let start = Instant::now();
+        let len = batch * self.embedded_width();
+        self.grad_embedded.send(self.tables.backend(), queue, len)?;
+        self.tables.step(queue, &self.batch, self.grad_embedded.view(len), lr, None)?;
+        self.phases.embedding_backward = start.elapsed();
+
+        let start = Instant::now();
+        // The tables count the steps of the model.
+        let step = self.tables.steps();
+        self.dense.update(&Update { rule: self.config.rule(), lr, core_lr_multiplier: 1.0, step }, samples.dense);
+        self.phases.update = start.elapsed();
+        Ok((loss / batch as f64, result))
+    }
+
+    /// Looks up the rows of all tables.
+    fn embed(&mut self, queue: &mut B::Queue, samples: Samples<'_, B::Float>, mode: Mode) -> Result<(), B::Error> {
+        let start = Instant::now();
         self.check(samples)?;
-        let bottom = self.bottom.forward(samples.dense, batch);
-
-        let starts = Offsets::Starts(&self.starts[..batch]);
-        let mut bags = Vec::with_capacity(self.config.tables().len());
-        for (table, (config, indices)) in self.config.tables().iter().zip(samples.indices).enumerate() {
-            let valid = Bags::new(config.rows(), indices, starts, Pooling::Sum, None);
-            bags.push(valid.map_err(|error| Error::Bags { table, error })?);
+        let mut bags: Vec<Bags<'_, B::Float>> = recycle(std::mem::take(&mut self.bags));
+        let mut grouped = validate(&self.config, &self.starts, samples, &mut bags).map_err(B::Error::from);
+        if grouped.is_ok() {
+            grouped = self.tables.group(queue, &mut self.batch, bags.iter().copied(), mode);
         }
-        let (dim, tables) = (self.config.dim(), self.config.tables().len());
-        let embedded = &mut self.embedded.1[..batch * tables * dim];
-        self.tables.group(queue, &mut self.batch, bags, mode)?;
-        let out = B::slice_mut(B::view_mut(&mut self.embedded.0), 0..embedded.len());
-        self.tables.forward(queue, &mut self.batch, out)?;
-        let out = B::slice(B::view(&self.embedded.0), 0..embedded.len());
-        self.tables.backend().download(queue, out, embedded)?;
+        self.bags = recycle(bags);
+        grouped?;
+        self.phases.group = start.elapsed();
 
-        let interaction = &mut self.interaction[..batch * self.config.interaction_width()];
-        interaction::forward(dim, tables, bottom, embedded, interaction);
-        let logits = self.top.forward(interaction, batch);
-        for (p, &logit) in self.probabilities.iter_mut().zip(logits) {
-            *p = sigmoid(logit);
-        }
+        let start = Instant::now();
+        let len = samples.labels.len() * self.embedded_width();
+        self.tables.forward(queue, &mut self.batch, self.embedded.view_mut(len))?;
+        self.embedded.fetch(self.tables.backend(), queue, len)?;
+        self.phases.embedding_forward = start.elapsed();
         Ok(())
     }
 
-    fn backward(&mut self, queue: &mut B::Queue, samples: Samples<'_, B::Float>, lr: f64) -> Result<(), B::Error> {
-        let batch = samples.labels.len();
-        let (dim, tables, width) = (self.config.dim(), self.config.tables().len(), self.config.interaction_width());
-        let grad_logits = &mut self.grad_logits[..batch];
-        loss::logit_gradient(&self.probabilities[..batch], samples.labels, grad_logits);
-        let grad_interaction = &mut self.grad_interaction[..batch * width];
-        self.top.backward(&self.interaction[..batch * width], batch, grad_logits, Some(grad_interaction));
+    /// The dense part, and something beside it; gives the sum of the losses.
+    fn pass<T: Send>(
+        &mut self,
+        samples: Samples<'_, B::Float>,
+        mode: Mode,
+        beside: impl FnOnce() -> T + Send,
+    ) -> (f64, T) {
+        let (batch, len) = (samples.labels.len(), samples.labels.len() * self.embedded_width());
+        let start = Instant::now();
+        let work = dense::Batch {
+            dense: samples.dense,
+            labels: samples.labels,
+            embedded: self.embedded.host(len),
+            grad_embedded: self.grad_embedded.host_mut(len),
+            probabilities: &mut self.probabilities[..batch],
+        };
+        let dense = &mut self.dense;
+        let (result, (loss, clock)) = parallel::join(beside, || dense.pass(work, mode));
+        self.phases.set_dense(clock, start.elapsed());
+        (loss, result)
+    }
 
-        let grad_bottom = &mut self.grad_bottom[..batch * dim];
-        let grad_embedded = &mut self.grad_embedded.1[..batch * tables * dim];
-        let inputs = (self.bottom.output(batch), &self.embedded.1[..batch * tables * dim]);
-        interaction::backward(dim, tables, inputs, grad_interaction, grad_bottom, grad_embedded);
-        self.bottom.backward(samples.dense, batch, grad_bottom, None);
-
-        let range = 0..grad_embedded.len();
-        let to = B::slice_mut(B::view_mut(&mut self.grad_embedded.0), range.clone());
-        self.tables.backend().upload(queue, grad_embedded, to)?;
-        let grad_out = B::slice(B::view(&self.grad_embedded.0), range);
-        self.tables.step(queue, &self.batch, grad_out, lr, None)?;
-        self.bottom.step(<B::Float as Real>::of(lr));
-        self.top.step(<B::Float as Real>::of(lr));
-        Ok(())
+    /// Numbers of a sample that the tables give.
+    fn embedded_width(&self) -> usize {
+        self.config.tables().len() * self.config.dim()
     }
 
     fn check(&self, samples: Samples<'_, B::Float>) -> Result<(), Error> {
@@ -221,6 +271,24 @@ impl<B: Backend> Dlrm<B> {
     }
 }
 
-fn zeros<F: Real>(len: usize) -> Vec<F> {
-    vec![F::zero(); len]
+/// The indices of all tables, checked, as bags of one lookup each.
+fn validate<'a, F: Real>(
+    config: &ModelConfig,
+    starts: &'a [u32],
+    samples: Samples<'a, F>,
+    bags: &mut Vec<Bags<'a, F>>,
+) -> Result<(), Error> {
+    let starts = Offsets::Starts(&starts[..samples.labels.len()]);
+    for (table, (config, indices)) in config.tables().iter().zip(samples.indices).enumerate() {
+        let valid = Bags::new(config.rows(), indices, starts, Pooling::Sum, None);
+        bags.push(valid.map_err(|error| Error::Bags { table, error })?);
+    }
+    Ok(())
+}
+
+/// An empty list with the memory of another.
+fn recycle<'b, F: Real>(mut list: Vec<Bags<'_, F>>) -> Vec<Bags<'b, F>> {
+    list.clear();
+    // Collecting a list's own items in place keeps its memory.
+    list.into_iter().map(|_| unreachable!("the list is empty")).collect()
 }

@@ -1,117 +1,42 @@
 //! Training: the loop over batches, evaluation on held-out lines, and what came out.
+//!
+//! ```text
+//! TrainSettings     what is asked for
+//! Hyperparameters   everything decided, for the tables of the data        resolve
+//! Trainer           the model and how far it is: step, evaluate, save     new, restore
+//! train             the loop around it: when what happens, told to an Observer
+//! ```
+//!
+//! A run can be stopped after any iteration and go on later: see [`checkpoint`](crate::checkpoint). After iteration `i`
+//! come, in this order, the checkpoint of `i`, the evaluation of `i`, and with step `i + 1` the refresh of the caches and
+//! the batch. A checkpoint holds the state before all that follows it, so a run that goes on from there does it all, and
+//! no checkpoint has to say what was done already.
+//!
+//! Tables can be set one by one, by a file that [`parse_tables`] reads.
 
+mod curve;
+mod error;
+mod event;
+mod hyperparameters;
 mod outcome;
+mod reader;
+mod run;
+mod schedule;
 mod settings;
+mod state;
+mod table_file;
+mod tables;
+mod trainer;
 
-use std::time::Instant;
-
-use ttcore::{Backend, Real};
-
-use crate::data::{Batch, Dataset, Split};
-use crate::metrics;
-use crate::model::{Dlrm, Samples};
-
-pub use outcome::{Evaluation, Outcome, TableSummary};
-pub use settings::{TrainError, TrainSettings, TtSettings};
-
-/// How far training is.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// Iterations done, from 1.
-    pub iteration: usize,
-    /// Iterations in all.
-    pub iterations: usize,
-    /// Loss of this iteration's batch, before its update.
-    pub loss: f64,
-    /// Training samples so far.
-    pub samples: usize,
-}
-
-/// Trains a model of `settings` on `data` and evaluates it on the lines held out; calls `progress` after every
-/// iteration.
-///
-/// # Errors
-///
-/// [`TrainError`] for settings or data that make no model, the backend's errors as text among them.
-pub fn train<B: Backend>(
-    backend: B,
-    queue: &mut B::Queue,
-    data: &Dataset,
-    settings: &TrainSettings,
-    mut progress: impl FnMut(Progress),
-) -> Result<Outcome, TrainError> {
-    let split = Split::new(data.len());
-    if split.train.is_empty() {
-        return Err(TrainError::TooFewLines { lines: data.len() });
-    }
-    let config = settings.model(&data.table_rows)?;
-    let failed = |error: B::Error| TrainError::Backend(error.to_string());
-    let order = split.train_order(settings.seed);
-    // No batch has more lines than there are.
-    let batch_size = settings.batch_size.min(data.len());
-    let mut model = Dlrm::new(backend, queue, config, batch_size, settings.seed).map_err(failed)?;
-
-    let iterations = order.len().div_ceil(batch_size).saturating_mul(settings.epochs);
-    let mut reader = Reader::default();
-    let mut losses = Vec::new();
-    let mut samples = 0;
-    let start = Instant::now();
-    for _ in 0..settings.epochs {
-        for rows in order.chunks(batch_size) {
-            let loss = model.train_step(queue, reader.read(data, rows), settings.lr).map_err(failed)?;
-            losses.push(loss);
-            samples += rows.len();
-            progress(Progress { iteration: losses.len(), iterations, loss, samples });
-        }
-    }
-    let seconds = start.elapsed().as_secs_f64();
-    let mut evaluate = |range| evaluate(&mut model, queue, data, range, batch_size, &mut reader);
-    let test = evaluate(split.test).map_err(failed)?;
-    let validation = evaluate(split.validation).map_err(failed)?;
-    Ok(Outcome::new(settings, data, &mut model, &losses, seconds, test, validation))
-}
-
-/// Metrics of a model on a range of the lines.
-fn evaluate<B: Backend>(
-    model: &mut Dlrm<B>,
-    queue: &mut B::Queue,
-    data: &Dataset,
-    lines: std::ops::Range<usize>,
-    batch_size: usize,
-    reader: &mut Reader<B::Float>,
-) -> Result<Evaluation, B::Error> {
-    let mut predictions = Vec::with_capacity(lines.len());
-    let rows: Vec<usize> = lines.clone().collect();
-    for rows in rows.chunks(batch_size) {
-        predictions.extend(model.predict(queue, reader.read(data, rows))?.iter().map(|p| p.as_f64()));
-    }
-    let labels = &data.labels[lines];
-    Ok(Evaluation {
-        lines: labels.len(),
-        positives: labels.iter().filter(|&&y| y > 0.5).count(),
-        log_loss: metrics::log_loss(&predictions, labels),
-        accuracy: metrics::accuracy(&predictions, labels),
-        auc: metrics::auc(&predictions, labels),
-    })
-}
-
-/// Lines of a data set as samples in the model's type of numbers; memory is reused.
-#[derive(Default)]
-struct Reader<F> {
-    batch: Batch,
-    dense: Vec<F>,
-    labels: Vec<F>,
-}
-
-impl<F: Real> Reader<F> {
-    fn read(&mut self, data: &Dataset, rows: &[usize]) -> Samples<'_, F> {
-        data.fill_batch(rows, &mut self.batch);
-        let convert = |from: &[f32], to: &mut Vec<F>| {
-            to.clear();
-            to.extend(from.iter().map(|&x| F::of(f64::from(x))));
-        };
-        convert(&self.batch.dense, &mut self.dense);
-        convert(&self.batch.labels, &mut self.labels);
-        Samples { dense: &self.dense, indices: &self.batch.indices, labels: &self.labels }
-    }
-}
+pub use curve::LossCurve;
+pub use error::TrainError;
+pub use event::{Event, Observer, Part, Progress};
+pub use hyperparameters::{CacheSchedule, Difference, Hyperparameters};
+pub use outcome::{CacheSummary, Outcome, TableSummary};
+pub use run::{CheckpointOptions, RunOptions, train};
+pub use schedule::LrPolicy;
+pub use settings::{CacheSettings, Optimizer, TrainSettings, TtSettings, default_lr_multiplier};
+pub use state::{Best, DataIdentity, Evaluation, Position, TrainState};
+pub use table_file::{TableFileError, TableOverride, TtOverride, parse_tables};
+pub use tables::{InitName, ScaleName, TableSettings};
+pub use trainer::{Step, Trainer};

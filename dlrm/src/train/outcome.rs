@@ -1,26 +1,16 @@
 //! What came out of a training run.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use serde::Serialize;
 use ttcore::Backend;
 
-use super::TrainSettings;
-use crate::data::Dataset;
-use crate::model::Dlrm;
-
-/// Metrics on lines that were not trained on.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Evaluation {
-    /// How many lines.
-    pub lines: usize,
-    /// How many of them are positive.
-    pub positives: usize,
-    /// Mean binary cross entropy, natural logarithm.
-    pub log_loss: f64,
-    /// Share of lines whose rounded prediction is the label.
-    pub accuracy: f64,
-    /// Area under the ROC curve; none if only one class is present.
-    pub auc: Option<f64>,
-}
+use super::settings::Optimizer;
+use super::state::{Best, Evaluation};
+use super::tables::TableSettings;
+use super::trainer::Trainer;
+use crate::model::Number;
 
 /// One embedding table of the trained model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -29,7 +19,9 @@ pub struct TableSummary {
     pub rows: u64,
     /// Row factors, for a table in TT form.
     pub row_factors: Option<Vec<usize>>,
-    /// Bytes as it is held.
+    /// Ranks `R_0 .. R_d`, for a table in TT form.
+    pub ranks: Option<Vec<usize>>,
+    /// Bytes as it is held, cached rows included.
     pub bytes: usize,
     /// Bytes uncompressed.
     pub dense_bytes: u128,
@@ -38,6 +30,21 @@ pub struct TableSummary {
     /// How far a step of SGD moves a row of a new TT table, relative to a dense one: `K`, learning rate multiplier
     /// included.
     pub step: Option<f64>,
+    /// Rows in the cache at the end.
+    pub cached_rows: usize,
+}
+
+/// What the caches did, and cost.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct CacheSummary {
+    /// Rows cached at the end.
+    pub rows: usize,
+    /// Bytes of the cached rows; part of [`Outcome::compressed_bytes`].
+    pub bytes: usize,
+    /// Bytes of the counters and indices: needed in training alone.
+    pub counter_bytes: usize,
+    /// Share of cached rows among all lookups of tables with a cache, in training.
+    pub hit_rate: f64,
 }
 
 /// What came out of a training run.
@@ -59,74 +66,112 @@ pub struct Outcome {
     pub compressed_bytes: u128,
     /// `dense_bytes / compressed_bytes`.
     pub ratio: f64,
-    /// Iterations.
-    pub iterations: usize,
-    /// Lines trained on, once for each epoch.
-    pub samples: usize,
-    /// Training time, evaluation not counted.
+    /// Bytes of the tables' optimiser state: needed in training alone.
+    pub state_bytes: usize,
+    /// The caches, if there are any.
+    pub cache: Option<CacheSummary>,
+    /// Iterations, those before a resumption included.
+    pub iterations: u64,
+    /// Lines trained on, once for each epoch, those before a resumption included.
+    pub samples: u64,
+    /// After how many iterations this run went on from a checkpoint; none if it began anew.
+    pub resumed_at: Option<u64>,
+    /// Training time of this run, evaluation and checkpoints not counted.
     pub seconds: f64,
-    /// Training samples a second.
+    /// Training samples of this run a second; 0 if it had none.
     pub samples_per_second: f64,
     /// How many tables are in TT form.
     pub tt_tables: usize,
-    /// Their TT-rank.
+    /// Their largest TT-rank; 0 if there are none.
     pub tt_rank: usize,
+    /// The update rule.
+    pub optimizer: Optimizer,
     /// Seed of the run.
     pub seed: u64,
-    /// Metrics on the test lines.
+    /// Metrics on the test lines at the end.
     pub test: Evaluation,
-    /// Metrics on the validation lines.
+    /// Metrics on the validation lines at the end.
     pub validation: Evaluation,
+    /// The best metrics on the test lines, during training or at the end: what the reference reports.
+    pub best: Best,
+    /// Where the model is, if it was kept.
+    pub model: Option<PathBuf>,
     /// The tables, in order of the features.
     pub tables: Vec<TableSummary>,
 }
 
+/// Of a run, beside the model.
+pub(super) struct Run {
+    pub(super) resumed_at: Option<u64>,
+    pub(super) samples: u64,
+    pub(super) time: Duration,
+    pub(super) model: Option<PathBuf>,
+}
+
 impl Outcome {
-    pub(super) fn new<B: Backend>(
-        settings: &TrainSettings,
-        data: &Dataset,
-        model: &mut Dlrm<B>,
-        losses: &[f64],
-        seconds: f64,
+    pub(super) fn new<B: Backend<Float: Number>>(
+        trainer: &mut Trainer<'_, B>,
         test: Evaluation,
         validation: Evaluation,
+        run: Run,
     ) -> Self {
-        let shapes: Vec<_> = model.config().tables().iter().map(|config| config.table().cores().cloned()).collect();
-        let tables: Vec<TableSummary> = shapes
+        let state = trainer.state();
+        let statistics = trainer.model().tables().statistics();
+        let settings = trainer.settings();
+        let tables: Vec<TableSummary> = statistics
             .iter()
-            .zip(model.tables().statistics())
-            .map(|(shape, table)| TableSummary {
-                rows: table.rows,
-                row_factors: shape.as_ref().map(|shape| shape.row_factors().to_vec()),
-                bytes: table.bytes.parameters(),
-                dense_bytes: table.bytes.uncompressed,
-                std_init: table.init.map(|init| init.std_table),
-                step: table.init.map(|init| init.step * settings.tt.lr_multiplier),
+            .zip(&settings.tables)
+            .map(|(table, settings)| {
+                let (row_factors, ranks) = match settings {
+                    TableSettings::Dense { .. } => (None, None),
+                    TableSettings::Tt { row_factors, ranks, .. } => (Some(row_factors.clone()), Some(ranks.clone())),
+                };
+                TableSummary {
+                    rows: table.rows,
+                    row_factors,
+                    ranks,
+                    bytes: table.bytes.parameters(),
+                    dense_bytes: table.bytes.uncompressed,
+                    std_init: table.init.map(|init| init.std_table),
+                    step: table.init.map(|init| init.step * settings.lr_multiplier()),
+                    cached_rows: table.cached_rows,
+                }
             })
             .collect();
+        let with_cache = || statistics.iter().zip(&settings.tables).filter(|(_, settings)| settings.has_cache());
+        let cache = settings.cache.map(|_| CacheSummary {
+            rows: with_cache().map(|(table, _)| table.cached_rows).sum(),
+            bytes: with_cache().map(|(table, _)| table.bytes.dense_rows).sum(),
+            counter_bytes: with_cache().map(|(table, _)| table.bytes.counter).sum(),
+            hit_rate: state.traffic().hit_rate(),
+        });
         let dense_bytes = tables.iter().map(|table| table.dense_bytes).sum();
         let compressed_bytes = tables.iter().map(|table| table.bytes as u128).sum();
-        let tenth = losses.len().div_ceil(10);
-        let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
-        let samples = crate::data::Split::new(data.len()).train.len() * settings.epochs;
+        let seconds = run.time.as_secs_f64();
         Self {
-            loss_first: mean(&losses[..tenth]),
-            loss_last: mean(&losses[losses.len() - tenth..]),
+            loss_first: trainer.losses().first(),
+            loss_last: trainer.losses().last(),
             auc: test.auc,
             accuracy: test.accuracy,
             log_loss: test.log_loss,
             dense_bytes,
             compressed_bytes,
             ratio: dense_bytes as f64 / compressed_bytes as f64,
-            iterations: losses.len(),
-            samples,
+            state_bytes: statistics.iter().map(|table| table.bytes.state).sum(),
+            cache,
+            iterations: state.iteration,
+            samples: trainer.samples(),
+            resumed_at: run.resumed_at,
             seconds,
-            samples_per_second: samples as f64 / seconds,
-            tt_tables: shapes.iter().flatten().count(),
-            tt_rank: settings.tt.rank,
+            samples_per_second: if run.samples == 0 { 0.0 } else { run.samples as f64 / seconds },
+            tt_tables: settings.tables.iter().filter_map(TableSettings::rank).count(),
+            tt_rank: settings.tables.iter().filter_map(TableSettings::rank).max().unwrap_or(0),
+            optimizer: settings.optimizer,
             seed: settings.seed,
+            best: state.best.unwrap_or(Best { iteration: state.iteration, test }),
             test,
             validation,
+            model: run.model,
             tables,
         }
     }

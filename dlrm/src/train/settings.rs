@@ -1,13 +1,18 @@
-//! What is trained, and how.
+//! What is trained, and how: as it is asked for.
 
-use std::fmt;
+use std::collections::BTreeMap;
 
-use serde::Serialize;
-use ttcore::init::CoreInit;
-use ttcore::{TableConfig, TtShape};
+use serde::{Deserialize, Serialize};
+use ttcore::factor::{column_factors, paper_row_factors};
+use ttcore::{Rule, ShapeError};
 
+use super::error::TrainError;
+use super::hyperparameters::{CacheSchedule, Hyperparameters};
+use super::schedule::LrPolicy;
+use super::table_file::{TableOverride, TtOverride};
+use super::tables::{InitName, ScaleName, TableSettings};
+use crate::data::DENSE;
 use crate::memory::{CORES, largest_tables};
-use crate::model::{ConfigError, ModelConfig, interaction};
 use crate::presets::Preset;
 
 /// Which tables are in TT form, and how.
@@ -17,119 +22,254 @@ pub struct TtSettings {
     pub tables: usize,
     /// Their TT-rank.
     pub rank: usize,
-    /// How their cores are initialised.
-    pub init: CoreInit,
-    /// What the learning rate is multiplied by for their cores.
-    pub lr_multiplier: f64,
+    /// Distribution of the entries of new cores.
+    pub init: InitName,
+    /// Their scale.
+    pub scale: ScaleName,
+    /// What the learning rate is multiplied by for their cores; [`default_lr_multiplier`] if not given.
+    pub lr_multiplier: Option<f64>,
+    /// Not trained: for experiments.
+    pub frozen: bool,
+}
+
+/// Which rows of compressed tables are held uncompressed, and from when (paper, section 4.2).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CacheSettings {
+    /// Share of the rows of a table; 0 for no cache. The paper's is 0.0001.
+    pub fraction: f64,
+    /// Share of the iterations of all epochs before the cache is first filled. The paper's is 0.1.
+    pub warmup: f64,
+    /// Iterations from one refresh to the next; 0 for no more than the first filling.
+    pub refresh: u64,
+}
+
+/// The update rule of all parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "lowercase")]
+pub enum Optimizer {
+    /// Stochastic gradient descent.
+    Sgd,
+    /// Adagrad, element-wise.
+    Adagrad {
+        /// Added to the root.
+        eps: f64,
+    },
+}
+
+/// What the learning rate of cores is multiplied by unless another number is given: 30 for calibrated cores under SGD, 1
+/// otherwise.
+///
+/// A step of SGD moves a row of a calibrated tensor train about `K` times as far as one of a dense table, with `K` from
+/// 1e-4 to 1e-2 for tables of 10 million to 100,000 rows ([`ttcore::init`]): it would hardly learn. `K` grows as cores
+/// grow, though, so the step cannot simply be divided by it: of 1, 10, 30, 60, 100 and 300, 30 was best, and 300 diverged
+/// (docs/accuracy.md). Adagrad does not depend on the scale of a gradient, and cores of the published scale start with
+/// `K` of 1 and more.
+pub fn default_lr_multiplier(optimizer: Optimizer, scale: ScaleName) -> f64 {
+    match (optimizer, scale) {
+        (Optimizer::Sgd, ScaleName::Calibrated) => 30.0,
+        _ => 1.0,
+    }
 }
 
 /// Settings of a training run.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TrainSettings {
     /// Sizes of the embeddings and layers; the tables' rows come from the data.
     pub preset: Preset,
+    /// Tables have the preset's rows where the data has fewer categories: for a part of the preset's data.
+    pub preset_rows: bool,
+    /// Layer sizes of the bottom MLP instead of the preset's, from the 13 counts to the embedding dimension.
+    pub bottom: Option<Vec<usize>>,
+    /// Layer sizes of the top MLP behind the interaction instead of the preset's, the last 1.
+    pub top: Option<Vec<usize>>,
     /// The compressed tables.
     pub tt: TtSettings,
+    /// The cache of compressed tables.
+    pub cache: CacheSettings,
+    /// What differs for single tables, by number.
+    pub tables: BTreeMap<usize, TableOverride>,
     /// Samples in a batch.
     pub batch_size: usize,
     /// How often the training lines are gone through.
     pub epochs: usize,
-    /// Learning rate of SGD.
-    pub lr: f64,
+    /// Stops after this many iterations, if that comes first. Nothing else depends on it: a run that goes on from there
+    /// is the same as one that was never stopped.
+    pub max_iterations: Option<u64>,
+    /// The update rule.
+    pub optimizer: Optimizer,
+    /// The learning rate.
+    pub lr: LrPolicy,
     /// All random draws come from it.
     pub seed: u64,
 }
 
-/// Settings or data that cannot be trained.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub enum TrainError {
-    /// A setting is out of range.
-    Setting {
-        /// Which.
-        name: &'static str,
-        /// What it must be.
-        must: &'static str,
-    },
-    /// The data has too few lines for the split.
-    TooFewLines {
-        /// Lines of the data.
-        lines: usize,
-    },
-    /// A table cannot be made.
-    Table {
-        /// Which.
-        table: usize,
-        /// Why.
-        reason: String,
-    },
-    /// The layers do not fit together.
-    Model(String),
-    /// The backend failed.
-    Backend(String),
-}
-
 impl TrainSettings {
-    /// The model for tables of these rows, the largest in TT form.
+    /// Those of a preset: plain SGD, the seven largest tables at rank 32, no cache, one epoch, seed 0.
+    pub fn new(preset: Preset) -> Self {
+        Self {
+            preset,
+            preset_rows: false,
+            bottom: None,
+            top: None,
+            tt: TtSettings {
+                tables: 7,
+                rank: 32,
+                init: InitName::default(),
+                scale: ScaleName::default(),
+                lr_multiplier: None,
+                frozen: false,
+            },
+            cache: CacheSettings { fraction: 0.0, warmup: 0.1, refresh: 0 },
+            tables: BTreeMap::new(),
+            batch_size: preset.batch_size(),
+            epochs: 1,
+            max_iterations: None,
+            optimizer: Optimizer::Sgd,
+            lr: LrPolicy::constant(preset.learning_rate()),
+            seed: 0,
+        }
+    }
+
+    /// Everything decided, for data with tables of these rows and `lines` lines to train on.
     ///
     /// # Errors
     ///
-    /// [`TrainError`].
-    pub fn model(&self, table_rows: &[u64]) -> Result<ModelConfig, TrainError> {
+    /// [`TrainError`] for a setting out of range or a table that cannot be made.
+    pub fn resolve(&self, table_rows: &[u64], lines: usize) -> Result<Hyperparameters, TrainError> {
         self.check()?;
-        let (dim, compressed) = (self.preset.embedding_dim(), largest_tables(table_rows, self.tt.tables));
-        let table = |(number, &rows): (usize, &u64)| {
-            let config = if compressed.contains(&number) {
-                TtShape::paper(rows, dim, CORES, self.tt.rank)
-                    .map(|shape| {
-                        let config = TableConfig::tt(shape).with_init(self.tt.init);
-                        config.with_core_lr_multiplier(self.tt.lr_multiplier)
-                    })
-                    .map_err(ttcore::Error::from)
-            } else {
-                TableConfig::dense(rows, dim)
-            };
-            config.map_err(|error| TrainError::Table { table: number, reason: error.to_string() })
+        if let Some((&table, _)) = self.tables.range(table_rows.len()..).next() {
+            let reason = format!("there are {} tables, from 0", table_rows.len());
+            return Err(TrainError::Table { table, reason });
+        }
+        let (bottom, top) = self.layers();
+        let dim = bottom[bottom.len() - 1];
+        let mut table_rows = table_rows.to_vec();
+        if self.preset_rows {
+            table_rows.iter_mut().zip(self.preset.table_rows()).for_each(|(rows, &preset)| *rows = preset.max(*rows));
+        }
+        let compressed = largest_tables(&table_rows, self.tt.tables);
+        let table = |(number, &rows): (usize, &u64)| match self.tables.get(&number) {
+            Some(&TableOverride::Dense { frozen }) => Ok(TableSettings::Dense { rows, frozen }),
+            Some(TableOverride::Tt(given)) => self.tt_table(rows, dim, given).map_err(TrainError::table(number)),
+            None if compressed.contains(&number) => {
+                self.tt_table(rows, dim, &TtOverride::default()).map_err(TrainError::table(number))
+            }
+            None => Ok(TableSettings::Dense { rows, frozen: false }),
         };
         let tables = table_rows.iter().enumerate().map(table).collect::<Result<Vec<_>, _>>()?;
-        let mut top = self.preset.top().to_vec();
-        top[0] = interaction::width(dim, tables.len());
-        ModelConfig::new(dim, self.preset.bottom().to_vec(), top, tables).map_err(TrainError::from)
+        let iterations = self.iterations(lines);
+        let schedule =
+            CacheSchedule { warmup: (self.cache.warmup * iterations as f64).ceil() as u64, every: self.cache.refresh };
+        let cache = tables.iter().any(TableSettings::has_cache).then_some(schedule);
+        let hyperparameters = Hyperparameters {
+            dim,
+            bottom,
+            top,
+            tables,
+            batch_size: self.batch_size,
+            optimizer: self.optimizer,
+            lr: self.lr,
+            cache,
+            seed: self.seed,
+        };
+        hyperparameters.model()?;
+        Ok(hyperparameters)
     }
 
-    fn check(&self) -> Result<(), TrainError> {
-        let positive = "be at least 1";
+    /// Iterations of all epochs over `lines` lines, whether or not all are gone through.
+    pub fn iterations(&self, lines: usize) -> u64 {
+        (lines.div_ceil(self.batch_size) as u64).saturating_mul(self.epochs as u64)
+    }
+
+    fn tt_table(&self, rows: u64, dim: usize, given: &TtOverride) -> Result<TableSettings, ShapeError> {
+        let row_factors = match &given.row_factors {
+            Some(factors) => factors.clone(),
+            None => paper_row_factors(
+                rows,
+                given.ranks.as_ref().map_or(CORES, |ranks| match ranks.len() {
+                    1 => CORES,
+                    bonds => bonds + 1,
+                }),
+            )?,
+        };
+        let bonds = row_factors.len().saturating_sub(1);
+        let inner = match given.ranks.as_deref() {
+            None => vec![self.tt.rank; bonds],
+            Some(&[rank]) => vec![rank; bonds],
+            Some(ranks) => ranks.to_vec(),
+        };
+        let scale = given.scale.unwrap_or(self.tt.scale);
+        Ok(TableSettings::Tt {
+            rows,
+            col_factors: column_factors(dim, row_factors.len())?,
+            row_factors,
+            ranks: [&[1], &inner[..], &[1]].concat(),
+            init: given.init.unwrap_or(self.tt.init),
+            scale,
+            lr_multiplier: (given.lr_multiplier.or(self.tt.lr_multiplier))
+                .unwrap_or_else(|| default_lr_multiplier(self.optimizer, scale)),
+            // As large as the largest share that is asked for: a small table has a row in it too.
+            cached_rows: (given.cache_fraction.unwrap_or(self.cache.fraction) * rows as f64).ceil() as usize,
+            frozen: given.frozen.unwrap_or(self.tt.frozen),
+        })
+    }
+
+    /// Layer sizes of the bottom MLP, and of the top MLP behind the interaction.
+    fn layers(&self) -> (Vec<usize>, Vec<usize>) {
+        let bottom = self.bottom.clone().unwrap_or_else(|| self.preset.bottom().to_vec());
+        let top = self.top.clone().unwrap_or_else(|| self.preset.top()[1..].to_vec());
+        (bottom, top)
+    }
+
+    /// That all is in range, as far as that does not depend on data: before time is spent on reading it.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Setting`], naming the first that is not.
+    pub fn check(&self) -> Result<(), TrainError> {
+        let setting = |name, must| Err(TrainError::Setting { name, must });
         for (name, value) in [("batch size", self.batch_size), ("epochs", self.epochs), ("TT-rank", self.tt.rank)] {
             if value == 0 {
-                return Err(TrainError::Setting { name, must: positive });
+                return setting(name, "be at least 1");
             }
         }
-        for (name, value) in [("learning rate", self.lr), ("learning rate multiplier", self.tt.lr_multiplier)] {
+        let eps = match self.optimizer {
+            Optimizer::Sgd => 0.0,
+            Optimizer::Adagrad { eps } => eps,
+        };
+        for (name, value) in [
+            ("learning rate", self.lr.base),
+            ("learning rate multiplier", self.tt.lr_multiplier.unwrap_or(1.0)),
+            ("eps of Adagrad", eps),
+        ] {
             if !(value.is_finite() && value >= 0.0) {
-                return Err(TrainError::Setting { name, must: "be a number that is not negative" });
+                return setting(name, "be a number that is not negative");
             }
+        }
+        for (name, value) in [("cache fraction", self.cache.fraction), ("cache warm-up", self.cache.warmup)] {
+            if !(0.0..=1.0).contains(&value) {
+                return setting(name, "be from 0 to 1");
+            }
+        }
+        if self.lr.decay_steps > 0 && self.lr.decay_start < self.lr.warmup_steps {
+            return setting("start of the learning rate's decay", "not be before the end of its warm-up");
+        }
+        let (bottom, top) = self.layers();
+        if bottom.len() < 2 || bottom[0] != DENSE || bottom.contains(&0) {
+            return setting("bottom MLP", "begin with 13 and have a second size, none of them 0");
+        }
+        if top.last() != Some(&1) || top.contains(&0) {
+            return setting("top MLP", "end in 1, with no size of 0");
         }
         Ok(())
     }
 }
 
-impl From<ConfigError> for TrainError {
-    fn from(error: ConfigError) -> Self {
-        Self::Model(error.to_string())
-    }
-}
-
-impl fmt::Display for TrainError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Setting { name, must } => write!(f, "the {name} must {must}"),
-            Self::TooFewLines { lines } => {
-                write!(f, "{lines} lines leave none to train on: the last seventh is held out for testing")
-            }
-            Self::Table { table, reason } => write!(f, "embedding table {table}: {reason}"),
-            Self::Model(reason) | Self::Backend(reason) => f.write_str(reason),
+impl From<Optimizer> for Rule {
+    fn from(optimizer: Optimizer) -> Self {
+        match optimizer {
+            Optimizer::Sgd => Self::Sgd,
+            Optimizer::Adagrad { eps } => Self::Adagrad { eps },
         }
     }
 }
-
-impl std::error::Error for TrainError {}

@@ -1,6 +1,7 @@
 //! All tables of a model.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use super::{Batch, Bytes, Mode, TableConfig, TableStatistics};
 use crate::backend::{Backend, Call, Expand, Sink, Version, Workspace};
@@ -320,6 +321,80 @@ impl<B: Backend> EmbeddingBagCollection<B> {
         Ok(B::view_mut(&mut self.tables[table].params))
     }
 
+    /// The parameters of a table where they lie: cores, then dense rows. For reading them in parts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoTable`].
+    pub fn parameters_view(&self, table: usize) -> Result<B::View<'_>, B::Error> {
+        Ok(B::view(&self.held(table)?.params))
+    }
+
+    /// The optimiser state of a table, on the host: `[Rule::state_per_parameter][parameters]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoTable`], or the backend's.
+    pub fn state(&self, queue: &mut B::Queue, table: usize) -> Result<Vec<B::Float>, B::Error> {
+        let mut values = alloc::vec![<B::Float as Default>::default(); self.held(table)?.state_len()];
+        self.backend.download(queue, self.state_view(table)?, &mut values)?;
+        Ok(values)
+    }
+
+    /// Replaces the optimiser state of a table: `[Rule::state_per_parameter][parameters]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoTable`], [`Error::Length`], or the backend's.
+    pub fn set_state(&mut self, queue: &mut B::Queue, table: usize, values: &[B::Float]) -> Result<(), B::Error> {
+        check::length("optimiser state", Some(table), values.len(), self.held(table)?.state_len())?;
+        self.backend.upload(queue, values, B::view_mut(&mut self.tables[table].state))
+    }
+
+    /// The optimiser state of a table where it lies, `[Rule::state_per_parameter][parameters]`. For reading it in parts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoTable`].
+    pub fn state_view(&self, table: usize) -> Result<B::View<'_>, B::Error> {
+        Ok(B::view(&self.held(table)?.state))
+    }
+
+    /// Replaces a part of the parameters of a table, from number `start`: for those that come in parts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoTable`], [`Error::Length`] if the part leaves the table, or the backend's.
+    pub fn set_parameters_part(
+        &mut self,
+        queue: &mut B::Queue,
+        table: usize,
+        start: usize,
+        values: &[B::Float],
+    ) -> Result<(), B::Error> {
+        let range = part("parameters", table, start, values.len(), self.held(table)?.config.table.parameters())?;
+        self.parameters_changed();
+        let whole = B::view_mut(&mut self.tables[table].params);
+        self.backend.upload(queue, values, B::slice_mut(whole, range))
+    }
+
+    /// Replaces a part of the optimiser state of a table, from number `start`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoTable`], [`Error::Length`] if the part leaves the table, or the backend's.
+    pub fn set_state_part(
+        &mut self,
+        queue: &mut B::Queue,
+        table: usize,
+        start: usize,
+        values: &[B::Float],
+    ) -> Result<(), B::Error> {
+        let range = part("optimiser state", table, start, values.len(), self.held(table)?.state_len())?;
+        let whole = B::view_mut(&mut self.tables[table].state);
+        self.backend.upload(queue, values, B::slice_mut(whole, range))
+    }
+
     /// What the cache of a table knows, for a checkpoint; `None` without a cache.
     ///
     /// # Errors
@@ -360,6 +435,11 @@ impl<B: Backend> EmbeddingBagCollection<B> {
     /// Updates so far.
     pub fn steps(&self) -> u64 {
         self.steps
+    }
+
+    /// Continues as after this many updates: Adam's corrections depend on it.
+    pub fn set_steps(&mut self, steps: u64) {
+        self.steps = steps;
     }
 
     /// Bytes that one batch and the work on it take.
@@ -414,6 +494,10 @@ impl<B: Backend> Held<B> {
         Ok(Self { params, state, cache: config.cache()?, config })
     }
 
+    fn state_len(&self) -> usize {
+        self.config.rule.state_per_parameter() * self.config.table.parameters()
+    }
+
     fn statistics(&mut self) -> TableStatistics {
         let (table, bytes) = (&self.config.table, B::Float::BYTES);
         let cached_rows = self.cache.as_ref().map_or(0, |cache| cache.rows().iter().flatten().count());
@@ -423,7 +507,7 @@ impl<B: Backend> Held<B> {
                 uncompressed: u128::from(self.config.rows()) * (table.dim() * bytes) as u128,
                 cores: table.core_parameters() * bytes,
                 dense_rows: (table.parameters() - table.core_parameters()) * bytes,
-                state: self.config.rule.state_per_parameter() * table.parameters() * bytes,
+                state: self.state_len() * bytes,
                 counter: self.cache.as_ref().map_or(0, FrequencyCache::bytes),
             },
             init: table.cores().map(|shape| self.config.init.report(shape)),
@@ -431,6 +515,12 @@ impl<B: Backend> Held<B> {
             traffic: self.cache.as_mut().map(FrequencyCache::take_traffic),
         }
     }
+}
+
+/// Where a part of a table's numbers lies, if it is within them.
+fn part(what: &'static str, table: usize, start: usize, len: usize, whole: usize) -> Result<Range<usize>, Error> {
+    let end = start.saturating_add(len);
+    if end > whole { Err(Error::Length { what, table: Some(table), got: end, want: whole }) } else { Ok(start..end) }
 }
 
 /// Finds where each lookup goes (paper, Figure 4: `I = I_C + I_T`), and counts it in training.

@@ -121,6 +121,11 @@ impl TableConfig {
         self.init
     }
 
+    /// The update rule.
+    pub fn rule(&self) -> Rule {
+        self.rule
+    }
+
     pub(super) fn cache(&self) -> Result<Option<FrequencyCache>, Error> {
         let cached = self.table.cores().is_some() && self.table.dense_rows() > 0;
         let slots = self.table.dense_rows() as usize;

@@ -1,0 +1,227 @@
+//! Which tensors a model is, and how they come out of it and go back.
+
+use std::ops::Range;
+
+use safetensors::tensor::Dtype;
+use ttcore::Backend;
+use ttcore::cache::CacheState;
+
+use super::error::CheckpointErrorKind;
+use super::file::{Entry, Reader, Writer, dtype};
+use crate::model::Dlrm;
+
+/// Numbers taken from the backend at a time.
+const PIECE: usize = 1 << 18;
+
+/// In a list of slots, one without a row.
+const EMPTY: u64 = u64::MAX;
+
+/// A tensor of floating point numbers.
+struct Tensor {
+    entry: Entry,
+    place: Place,
+}
+
+/// Where its numbers are.
+enum Place {
+    /// A tensor of a layer, by its number there.
+    Layer {
+        mlp: usize,
+        layer: usize,
+        tensor: usize,
+    },
+    Parameters {
+        table: usize,
+        start: usize,
+    },
+    State {
+        table: usize,
+        start: usize,
+    },
+}
+
+/// What the caches know, and the lists it is written as.
+pub(super) struct Caches(Vec<(usize, CacheState)>);
+
+/// All floating point tensors of a model, in the order of the file.
+fn tensors<B: Backend>(model: &mut Dlrm<B>) -> Vec<Tensor> {
+    let mut tensors = Vec::new();
+    let dtype = dtype::<B::Float>();
+    let mut push = |name: String, shape: Vec<usize>, place| {
+        tensors.push(Tensor { entry: Entry { name, dtype, shape }, place });
+    };
+    for ((mlp, name), layers) in ["bottom", "top"].into_iter().enumerate().zip(model.mlps()) {
+        for (layer, linear) in layers.layers().iter().enumerate() {
+            for (tensor, (part, values)) in linear.tensors().into_iter().enumerate() {
+                let shape = match part {
+                    "weight" => vec![linear.outputs(), linear.inputs()],
+                    "bias" => vec![linear.outputs()],
+                    // Of the update rule: planes as long as all parameters; none for SGD.
+                    _ if values.is_empty() => continue,
+                    _ => {
+                        let parameters = linear.outputs() * (linear.inputs() + 1);
+                        vec![values.len() / parameters, parameters]
+                    }
+                };
+                push(format!("{name}.{layer}.{part}"), shape, Place::Layer { mlp, layer, tensor });
+            }
+        }
+    }
+    for (table, config) in model.config().tables().iter().enumerate() {
+        let content = config.table();
+        let mut parts: Vec<(String, Vec<usize>, usize)> = Vec::new();
+        if let Some(shape) = content.cores() {
+            let (m, n, r) = (shape.row_factors(), shape.col_factors(), shape.ranks());
+            parts.extend((0..shape.cores()).map(|k| {
+                (format!("tables.{table}.core.{k}"), vec![m[k], r[k], n[k], r[k + 1]], shape.core_range(k).start)
+            }));
+        }
+        let rows = content.dense_rows() as usize;
+        if rows > 0 {
+            let name = if content.cores().is_some() { "cache.values" } else { "rows" };
+            parts.push((format!("tables.{table}.{name}"), vec![rows, content.dim()], content.core_parameters()));
+        }
+        for (name, shape, start) in &parts {
+            push(name.clone(), shape.clone(), Place::Parameters { table, start: *start });
+        }
+        for plane in 0..config.rule().state_per_parameter() {
+            for (name, shape, start) in &parts {
+                let start = plane * content.parameters() + start;
+                push(format!("{name}.state.{plane}"), shape.clone(), Place::State { table, start });
+            }
+        }
+    }
+    tensors
+}
+
+/// The entries of the model's tensors.
+pub(super) fn entries<B: Backend>(model: &mut Dlrm<B>) -> Vec<Entry> {
+    tensors(model).into_iter().map(|tensor| tensor.entry).collect()
+}
+
+/// Writes the numbers of all [`entries`].
+pub(super) fn write<B: Backend>(
+    model: &mut Dlrm<B>,
+    queue: &mut B::Queue,
+    writer: &mut Writer,
+) -> Result<(), CheckpointErrorKind> {
+    let mut piece = Vec::new();
+    piece.resize(PIECE, B::Float::default());
+    for Tensor { entry, place } in tensors(model) {
+        let len: usize = entry.shape.iter().product();
+        for range in pieces(len) {
+            let values = &mut piece[..range.len()];
+            match place {
+                Place::Layer { mlp, layer, tensor } => {
+                    writer.floats(&model.mlps()[mlp].layers()[layer].tensors()[tensor].1[range])?;
+                    continue;
+                }
+                Place::Parameters { table, start } => {
+                    let tables = &*model.tables();
+                    let view = B::slice(tables.parameters_view(table).map_err(backend)?, shifted(range, start));
+                    tables.backend().download(queue, view, values).map_err(backend)?;
+                }
+                Place::State { table, start } => {
+                    let tables = &*model.tables();
+                    let view = B::slice(tables.state_view(table).map_err(backend)?, shifted(range, start));
+                    tables.backend().download(queue, view, values).map_err(backend)?;
+                }
+            }
+            writer.floats(values)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads the numbers of all [`entries`] into a model of the same make.
+pub(super) fn read<B: Backend>(
+    model: &mut Dlrm<B>,
+    queue: &mut B::Queue,
+    reader: &mut Reader,
+) -> Result<(), CheckpointErrorKind> {
+    for Tensor { entry, place } in tensors(model) {
+        reader.floats::<B::Float>(&entry, |at, values| {
+            let range = at..at + values.len();
+            match place {
+                Place::Layer { mlp, layer, tensor } => {
+                    let layer = &mut model.mlps()[mlp].layers_mut()[layer];
+                    layer.tensors_mut()[tensor].1[range].copy_from_slice(values);
+                }
+                Place::Parameters { table, start } => {
+                    model.tables().set_parameters_part(queue, table, start + at, values).map_err(backend)?;
+                }
+                Place::State { table, start } => {
+                    model.tables().set_state_part(queue, table, start + at, values).map_err(backend)?;
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+impl Caches {
+    /// Those of a model.
+    pub(super) fn of<B: Backend>(model: &mut Dlrm<B>) -> Result<Self, CheckpointErrorKind> {
+        let mut caches = Vec::new();
+        for table in 0..model.config().tables().len() {
+            if let Some(state) = model.tables().cache_state(table).map_err(backend)? {
+                caches.push((table, state));
+            }
+        }
+        Ok(Self(caches))
+    }
+
+    /// The lists: row of each slot, rows counted, and their counts.
+    fn lists(&self) -> impl Iterator<Item = (String, Vec<u64>)> {
+        self.0.iter().flat_map(|(table, state)| {
+            let (rows, counts) = state.counts.iter().copied().unzip();
+            let slots = state.slots.iter().map(|row| row.unwrap_or(EMPTY)).collect();
+            NAMES.iter().map(|name| list_name(*table, name)).zip([slots, rows, counts])
+        })
+    }
+
+    /// The entries of the lists.
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        self.lists().map(|(name, list)| Entry { name, dtype: Dtype::U64, shape: vec![list.len()] }).collect()
+    }
+
+    /// Writes the lists.
+    pub(super) fn write(&self, writer: &mut Writer) -> Result<(), CheckpointErrorKind> {
+        self.lists().try_for_each(|(_, list)| Ok(writer.integers(&list)?))
+    }
+
+    /// Reads the lists of a model's tables into their caches.
+    pub(super) fn read<B: Backend>(model: &mut Dlrm<B>, reader: &mut Reader) -> Result<(), CheckpointErrorKind> {
+        for (table, _) in Self::of(model)?.0 {
+            let mut list = |name| reader.integers(&list_name(table, name));
+            let [slots, rows, counts] = [list(NAMES[0])?, list(NAMES[1])?, list(NAMES[2])?];
+            if rows.len() != counts.len() {
+                let what = format!("table {table} has {} rows counted and {} counts", rows.len(), counts.len());
+                return Err(CheckpointErrorKind::foreign(what));
+            }
+            let slots = slots.into_iter().map(|row| (row != EMPTY).then_some(row)).collect();
+            let state = CacheState { slots, counts: rows.into_iter().zip(counts).collect() };
+            model.tables().set_cache_state(table, &state).map_err(|e| CheckpointErrorKind::foreign(e.to_string()))?;
+        }
+        Ok(())
+    }
+}
+
+const NAMES: [&str; 3] = ["slots", "counted", "counts"];
+
+fn list_name(table: usize, name: &str) -> String {
+    format!("tables.{table}.cache.{name}")
+}
+
+fn pieces(len: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..len).step_by(PIECE).map(move |start| start..len.min(start + PIECE))
+}
+
+fn shifted(range: Range<usize>, by: usize) -> Range<usize> {
+    range.start + by..range.end + by
+}
+
+fn backend(error: impl ToString) -> CheckpointErrorKind {
+    CheckpointErrorKind::Backend(error.to_string())
+}

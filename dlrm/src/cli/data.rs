@@ -1,0 +1,36 @@
+//! Where lines come from: the same options for every command that reads them.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use dlrm::data::{DataError, Dataset, Synthetic};
+use indicatif::ProgressBar;
+
+/// Reads a data set.
+pub(super) fn read(path: &Path) -> Result<Dataset, DataError> {
+    reading(format!("reading {}", path.display()), || Dataset::open(path))
+}
+
+/// Makes lines from a seed.
+pub(super) fn make(lines: u64, seed: u64) -> Result<Dataset, DataError> {
+    let settings = Synthetic { lines, seed, ..Synthetic::default() };
+    reading(format!("making {lines} lines from seed {seed}"), || Dataset::synthetic(&settings))
+}
+
+/// Reads a data set if there is one, and makes lines otherwise.
+pub(super) fn read_or_make(path: Option<&PathBuf>, lines: u64, seed: u64) -> Result<Dataset, DataError> {
+    match path {
+        Some(path) => read(path),
+        None => make(lines, seed),
+    }
+}
+
+fn reading(message: String, read: impl FnOnce() -> Result<Dataset, DataError>) -> Result<Dataset, DataError> {
+    let spinner = ProgressBar::new_spinner().with_message(message);
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    let data = read();
+    spinner.finish_and_clear();
+    let data = data?;
+    eprintln!("{} lines, {} categories in 26 tables", data.len(), data.table_rows().iter().sum::<u64>());
+    Ok(data)
+}

@@ -1,0 +1,118 @@
+//! `dlrm eval`: metrics of a trained model.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use dlrm::checkpoint::Checkpoint;
+use dlrm::data::Dataset;
+use dlrm::model::Number;
+use dlrm::train::{DataIdentity, Evaluation, Part, TrainError, Trainer};
+use serde::Serialize;
+use ttcore::{Backend, Reference};
+use ttcore_cpu::{Cpu, Threads};
+
+use super::backend::{BackendArg, BackendArgs};
+use super::console::Console;
+use super::interrupt::Interrupt;
+use super::{data, report};
+
+/// Evaluate a trained model.
+///
+/// The model is made from the checkpoint alone. The data must be what it was trained on, since the numbers of categories
+/// mean something only there; without --data, the lines that a run without --data made are made again.
+#[derive(ClapArgs)]
+#[command(after_help = "Examples:
+  dlrm eval --checkpoint run/final.safetensors --data train.txt
+  dlrm eval --checkpoint run/final.safetensors --data train.txt --split validation --json
+  dlrm eval --checkpoint run/final.safetensors       of a run on lines that dlrm train made")]
+pub(super) struct Args {
+    /// Checkpoint of the model
+    #[arg(long, value_name = "FILE")]
+    checkpoint: PathBuf,
+    /// File or prepared directory to evaluate on [default: lines made as in training]
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// Which of its lines
+    #[arg(long, value_enum, default_value_t = Part::Test)]
+    split: Part,
+    #[command(flatten)]
+    backend: BackendArgs,
+    /// Print one JSON object instead of a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// What came out.
+#[derive(Serialize)]
+struct Evaluated<'a> {
+    checkpoint: &'a PathBuf,
+    /// Iterations the model was trained.
+    iteration: u64,
+    split: Part,
+    /// Whether the data is what it was trained on.
+    same_data: bool,
+    #[serde(flatten)]
+    evaluation: Evaluation,
+}
+
+pub(super) fn run(args: &Args) -> super::Result {
+    let mut checkpoint = Checkpoint::open(&args.checkpoint)?;
+    checkpoint.verify()?;
+    let trained_on = checkpoint.description().data.clone();
+    let seed = checkpoint.description().settings.seed;
+    let data = data::read_or_make(args.data.as_ref(), trained_on.lines as u64, seed)?;
+    let identity = DataIdentity::of(&data);
+    let same_data = identity == trained_on;
+    if !same_data && args.data.is_none() {
+        return Err("the model was not trained on lines that dlrm train made: give its data with --data".into());
+    }
+    if !same_data {
+        eprintln!("warning: the model was trained on other data, where the numbers of categories may mean others");
+    }
+
+    let mut console = Console::new(Interrupt::catch()?, None);
+    let iteration = checkpoint.iteration();
+    let evaluation = match args.backend.backend {
+        BackendArg::Cpu => {
+            let mut queue = Threads::new(args.backend.threads())?;
+            let (backend, threads) = (Cpu::<f32>::new()?, queue.clone());
+            threads
+                .install(|| evaluate(backend, &mut queue, &data, identity, &mut checkpoint, args.split, &mut console))
+        }
+        BackendArg::Reference => {
+            let backend = Reference::<f32>::new();
+            evaluate(backend, &mut (), &data, identity, &mut checkpoint, args.split, &mut console)
+        }
+    };
+    console.finish();
+    let (evaluation, split) = (evaluation?, args.split);
+    if args.json {
+        report::json(&Evaluated { checkpoint: &args.checkpoint, iteration, split, same_data, evaluation })?;
+    } else {
+        print(split, &evaluation)?;
+    }
+    Ok(())
+}
+
+fn print(split: Part, evaluation: &Evaluation) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    report::metrics(&mut out, &split.to_string(), evaluation)?;
+    out.flush()
+}
+
+fn evaluate<B: Backend<Float: Number>>(
+    backend: B,
+    queue: &mut B::Queue,
+    data: &Dataset,
+    identity: DataIdentity,
+    checkpoint: &mut Checkpoint,
+    split: Part,
+    console: &mut Console,
+) -> Result<Evaluation, TrainError> {
+    let settings = checkpoint.description().settings.clone();
+    let mut trainer = Trainer::new(backend, queue, data, identity, settings)?;
+    trainer.restore(queue, checkpoint)?;
+    let iteration = checkpoint.iteration();
+    trainer.evaluate(queue, split, console)?.ok_or(TrainError::Interrupted { iteration, checkpoint: None })
+}

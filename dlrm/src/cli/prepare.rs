@@ -1,0 +1,182 @@
+//! `dlrm prepare`: files of lines to a directory that training maps.
+
+use std::io::{self, Write};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args as ClapArgs;
+use dlrm::data::{CATEGORICAL, Dataset, Header, Ingested, ReadSettings, prepare};
+use serde::Serialize;
+
+use super::meter::{Meter, Unit};
+use super::report;
+
+/// Read files of lines once, index their categories and write them in a compact form to train on.
+///
+/// Reads files in the format of the Criteo challenges (label, 13 integers, 26 hexadecimal categories, separated by tabs),
+/// plain or compressed with gzip. Of one file the first six sevenths of the lines train; of the last, the first half
+/// tests and the second validates. Several files are days, in the order given: the last day is held out in the same way.
+/// Memory does not grow with the files, but with the number of different categories: about 20 bytes for each.
+#[derive(ClapArgs)]
+#[command(after_help = "Examples:
+  dlrm prepare train.txt -o kaggle                   Criteo Kaggle
+  dlrm prepare day_{0..23}.gz -o terabyte --max-ind-range 10000000 --sub-sample 0.875
+  dlrm prepare train.txt -o kaggle --skip-bad        malformed lines are counted, not the end
+  dlrm prepare --verify kaggle                       read it all and compare checksums
+  dlrm train --data kaggle                           then train on it")]
+pub(super) struct Args {
+    /// Files to read, one after the other
+    #[arg(required_unless_present = "verify", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Directory to write to
+    #[arg(short, long, required_unless_present = "verify", value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Take category values modulo this number, so that no table has more rows
+    #[arg(long, value_name = "N")]
+    max_ind_range: Option<NonZeroU32>,
+    /// Share of the negative lines to drop, of all files: 0.875 keeps one of eight
+    #[arg(long, default_value_t = 0.0, value_name = "RATE")]
+    sub_sample: f64,
+    /// Seed of what is dropped
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Threads; the result is the same for any number [default: all cores]
+    #[arg(long)]
+    threads: Option<NonZeroUsize>,
+    /// Skip and count lines that are malformed instead of stopping at the first
+    #[arg(long)]
+    skip_bad: bool,
+    /// Replace a data set that is in the directory already
+    #[arg(long)]
+    force: bool,
+    /// Check a prepared directory instead of making one
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["files", "output", "max_ind_range", "sub_sample", "seed", "skip_bad", "force"])]
+    verify: Option<PathBuf>,
+    /// End standard output with one JSON object instead of a summary
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was prepared.
+#[derive(Serialize)]
+struct Summary<'a> {
+    directory: &'a Path,
+    #[serde(flatten)]
+    header: &'a Header,
+    fingerprint: String,
+    seconds: f64,
+    /// Text in 10^6 bytes a second.
+    megabytes_per_second: f64,
+    /// The first lines skipped.
+    skipped_lines: Vec<String>,
+}
+
+/// What was checked.
+#[derive(Serialize)]
+struct Verified<'a> {
+    directory: &'a Path,
+    #[serde(flatten)]
+    header: &'a Header,
+    fingerprint: String,
+}
+
+pub(super) fn run(args: &Args) -> super::Result {
+    match (&args.verify, &args.output) {
+        (Some(directory), _) => verify(args, directory),
+        (None, Some(directory)) => make(args, directory),
+        (None, None) => unreachable!("clap asks for one of them"),
+    }
+}
+
+fn make(args: &Args, directory: &Path) -> super::Result {
+    let settings = ReadSettings {
+        max_ind_range: args.max_ind_range,
+        sub_sample: args.sub_sample,
+        seed: args.seed,
+        skip_bad: args.skip_bad,
+    };
+    let pool = super::pool(args.threads)?;
+    let mut meter = Meter::new("reading", Unit::Bytes);
+    let start = Instant::now();
+    let ingested = pool.install(|| {
+        prepare(&args.files, directory, &settings, args.force, |progress| meter.tell(progress.read, progress.total))
+    });
+    let seconds = start.elapsed().as_secs_f64();
+    meter.finish();
+    let Ingested { header, bad } = ingested?;
+    let summary = Summary {
+        directory,
+        header: &header,
+        fingerprint: format!("{:016x}", header.fingerprint()),
+        seconds,
+        megabytes_per_second: header.text_bytes as f64 / 1e6 / seconds,
+        skipped_lines: bad.iter().map(ToString::to_string).collect(),
+    };
+    for line in &summary.skipped_lines {
+        eprintln!("skipped {line}");
+    }
+    if header.skipped > summary.skipped_lines.len() as u64 {
+        eprintln!("skipped {} lines in all", report::grouped(header.skipped));
+    }
+    if args.json {
+        report::json(&summary)?
+    } else {
+        print(&summary)?
+    }
+    Ok(())
+}
+
+fn verify(args: &Args, directory: &Path) -> super::Result {
+    let data = Dataset::open_prepared(directory)?;
+    let header = data.header();
+    let mut meter = Meter::new("checking", Unit::Bytes);
+    let outcome = data.verify(directory, |read| meter.tell(read, Some(header.bytes)));
+    meter.finish();
+    outcome?;
+    let verified = Verified { directory, header, fingerprint: format!("{:016x}", data.fingerprint()) };
+    if args.json {
+        report::json(&verified)?
+    } else {
+        let (rows, bytes) = (report::grouped(data.len() as u64), report::bytes(header.bytes.into()));
+        let Verified { fingerprint, .. } = verified;
+        writeln!(io::stdout(), "{}: {rows} lines, {bytes}, undamaged; fingerprint {fingerprint}", directory.display())?
+    }
+    Ok(())
+}
+
+fn print(summary: &Summary<'_>) -> io::Result<()> {
+    let Summary { header, directory, seconds, megabytes_per_second, .. } = summary;
+    let mut out = io::stdout().lock();
+    writeln!(out, "Lines")?;
+    let mut line = |name: &str, count: u64, note: &str| {
+        writeln!(out, "{}", format!("  {name:<10} {:>15}   {note}", report::grouped(count)).trim_end())
+    };
+    let text = report::bytes(header.text_bytes.into());
+    line("read", header.lines, &format!("{text} of text in {seconds:.1} s, {megabytes_per_second:.0} MB/s"))?;
+    if header.skipped > 0 {
+        line("skipped", header.skipped, "malformed")?;
+    }
+    if header.sub_sample > 0.0 {
+        line("dropped", header.dropped, "negatives, by sub-sampling")?;
+    }
+    let positives = header.positives as f64 / header.rows as f64 * 100.0;
+    line("kept", header.rows as u64, &format!("{positives:.2}% positive"))?;
+    for (name, rows) in
+        [("train", &header.split.train), ("test", &header.split.test), ("validate", &header.split.validation)]
+    {
+        line(&format!("  {name}"), rows.len() as u64, "")?;
+    }
+    let total: u64 = header.table_rows.iter().sum();
+    writeln!(out, "Categories: rows of the 26 embedding tables, {} in all", report::grouped(total))?;
+    for first in (0..CATEGORICAL).step_by(4) {
+        for (feature, &rows) in header.table_rows.iter().enumerate().skip(first).take(4) {
+            write!(out, "  C{:<2} {:>13}", feature + 1, report::grouped(rows))?;
+        }
+        writeln!(out)?;
+    }
+    writeln!(out, "Written to {}", directory.display())?;
+    let each = header.bytes as f64 / header.rows as f64;
+    writeln!(out, "  {}, {each:.0} bytes a line", report::bytes(header.bytes.into()))?;
+    writeln!(out, "\nTo train on it: dlrm train --data {}", directory.display())
+}

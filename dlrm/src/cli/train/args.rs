@@ -1,0 +1,289 @@
+//! The options of `dlrm train`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::{fmt, fs};
+
+use clap::error::ErrorKind;
+use clap::{Args as ClapArgs, ValueEnum};
+use dlrm::presets::Preset;
+use dlrm::train::{
+    CacheSettings, CheckpointOptions, InitName, LrPolicy, Optimizer, RunOptions, ScaleName, TableFileError,
+    TrainSettings, TtSettings, parse_tables,
+};
+
+use crate::cli::backend::BackendArgs;
+
+/// Shown by -h, and first by --help.
+macro_rules! examples {
+    () => {
+        "Examples:
+  dlrm train                                         on lines it makes itself
+  dlrm train --data train.txt --tt-tables 7 --tt-rank 32
+  dlrm train --data prepared/ --tt-tables 0          uncompressed, for comparison
+  dlrm train --data train.txt --cache-fraction 0.0001
+  dlrm train --data train.txt --checkpoint-dir run --checkpoint-every 10000 --log run.jsonl
+  dlrm train --data train.txt --checkpoint-dir run --checkpoint-every 10000 --log run.jsonl --resume
+  dlrm train --json > run.json                       for a program to read"
+    };
+}
+
+const LONG_HELP: &str = concat!(
+    examples!(),
+    "
+
+A file for --tables has a section for each table it sets, named by its number from 0; all else is as the options say:
+  [2]
+  kind = \"tt\"                     # or \"dense\", which takes `frozen` alone
+  rank = 32                       # or ranks = [16, 32], one for each bond between two cores
+  row-factors = [200, 220, 250]   # their product is at least the rows of the table
+  init = \"sampled-gaussian\"       # gaussian, uniform or signs
+  scale = \"calibrated\"            # or paper
+  lr-multiplier = 10.0            # of the cores
+  cache-fraction = 0.0001         # share of the rows held uncompressed; 0 for no cache
+  frozen = false                  # true: not trained
+
+Lines of a --log file have a `kind`: start (settings), train (iteration, loss and hit rate since the last such line,
+lr, samples_per_second), refresh (of the cache), eval (metrics), checkpoint, skipped (a damaged checkpoint), end. A
+run that was killed and goes on tells its iterations since the checkpoint again, after another start.
+
+Checkpoints are safetensors files, which Python reads too; final.safetensors is the trained model, for `dlrm eval`."
+);
+
+/// Train a model and evaluate it on lines held out.
+///
+/// Reads a file in the format of the Criteo Kaggle challenge (label, 13 integers, 26 hexadecimal categories, separated
+/// by tabs, maybe compressed), or a directory that `dlrm prepare` made of such files, or makes such lines itself. The
+/// first six sevenths of the lines train; of the last, the first half tests and the second validates.
+///
+/// Exit codes: 0, 1 for an error, 2 for options that are not understood, 130 when interrupted.
+#[derive(ClapArgs)]
+#[command(after_help = examples!(), after_long_help = LONG_HELP)]
+pub(in crate::cli) struct Args {
+    /// File or prepared directory to train on; without it, lines are made from the seed
+    #[arg(long, value_name = "PATH", help_heading = "Data")]
+    pub(super) data: Option<PathBuf>,
+    /// How many lines to make
+    #[arg(long, default_value_t = 2_000_000, conflicts_with = "data", help_heading = "Data")]
+    pub(super) lines: u64,
+
+    /// Sizes of embeddings and layers: kaggle, terabyte or mlperf
+    #[arg(long, default_value_t = Preset::Kaggle, help_heading = "Model")]
+    preset: Preset,
+    /// Give tables the preset's rows where the data has fewer categories, as a part of the preset's data has [default: true
+    /// for lines that are made here, else false]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Model")]
+    preset_rows: Option<bool>,
+    /// Layer sizes of the bottom MLP, from the 13 counts to the embedding dimension, as in 13-512-256-64-16 [default: the
+    /// preset's]
+    #[arg(long, visible_alias = "arch-mlp-bot", value_name = "SIZES", help_heading = "Model")]
+    bottom: Option<Sizes>,
+    /// Layer sizes of the top MLP behind the interaction, as in 512-256-1 [default: the preset's]
+    #[arg(long, visible_alias = "arch-mlp-top", value_name = "SIZES", help_heading = "Model")]
+    top: Option<Sizes>,
+    /// Seed of all random draws
+    #[arg(long, default_value_t = 0, help_heading = "Model")]
+    pub(super) seed: u64,
+
+    /// How many of the largest tables are held as tensor trains
+    #[arg(long, default_value_t = 7, help_heading = "Compressed tables")]
+    tt_tables: usize,
+    /// Their TT-rank
+    #[arg(long, default_value_t = 32, help_heading = "Compressed tables")]
+    tt_rank: usize,
+    /// Distribution of the entries of new cores
+    #[arg(long, value_enum, default_value_t = InitName::SampledGaussian, help_heading = "Compressed tables")]
+    tt_init: InitName,
+    /// Scale of new cores: so that the table has the variance of a dense one, or as in the published code
+    #[arg(long, value_enum, default_value_t = ScaleName::Calibrated, help_heading = "Compressed tables")]
+    tt_scale: ScaleName,
+    /// What the learning rate is multiplied by for cores [default: 30 for calibrated cores with SGD, else 1]
+    #[arg(long, help_heading = "Compressed tables")]
+    tt_lr_multiplier: Option<f64>,
+    /// Leave compressed tables as they are drawn, for experiments
+    #[arg(long, help_heading = "Compressed tables")]
+    freeze_tt: bool,
+    /// Settings of single tables, which go before the others: see the example in --help
+    #[arg(long, value_name = "FILE.toml", help_heading = "Compressed tables")]
+    tables: Option<PathBuf>,
+    /// Share of the rows of a compressed table, the most frequent, that are held uncompressed; the paper's is 0.0001
+    #[arg(long, default_value_t = 0.0, help_heading = "Compressed tables")]
+    cache_fraction: f64,
+    /// Share of the iterations of all epochs before the cache is first filled
+    #[arg(long, default_value_t = 0.1, help_heading = "Compressed tables")]
+    cache_warmup: f64,
+    /// Iterations from one choice of the cached rows to the next; 0 for no more than the first
+    #[arg(long, value_name = "N", default_value_t = 1000, help_heading = "Compressed tables")]
+    cache_refresh: u64,
+
+    /// Samples in a batch [default: the preset's]
+    #[arg(long, help_heading = "Optimisation")]
+    batch_size: Option<usize>,
+    /// How often to go through the training lines
+    #[arg(long, default_value_t = 1, help_heading = "Optimisation")]
+    epochs: usize,
+    /// Stop after this many iterations; --resume goes on from there as if there had been no stop
+    #[arg(long, value_name = "N", help_heading = "Optimisation")]
+    max_iterations: Option<u64>,
+    /// Update rule of all parameters
+    #[arg(long, value_enum, default_value_t = OptimizerArg::Sgd, help_heading = "Optimisation")]
+    optimizer: OptimizerArg,
+    /// Added to the root in Adagrad [default: 1e-10]
+    #[arg(long, help_heading = "Optimisation")]
+    eps: Option<f64>,
+    /// Learning rate [default: the preset's]
+    #[arg(long, help_heading = "Optimisation")]
+    lr: Option<f64>,
+    /// Iterations in which the learning rate rises to its value
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Optimisation")]
+    lr_warmup_steps: u64,
+    /// The iteration from which the learning rate falls
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "lr_decay_steps", help_heading = "Optimisation")]
+    lr_decay_start: u64,
+    /// Iterations in which it falls, with the square of what is left of them; then it stays
+    #[arg(long, alias = "lr-num-decay-steps", value_name = "N", default_value_t = 0, help_heading = "Optimisation")]
+    lr_decay_steps: u64,
+
+    /// Evaluate on the test lines every N iterations; 0 for only at the end
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Following and keeping a run")]
+    eval_every: u64,
+    /// Tell loss and speed every N iterations [default: a tenth of all]
+    #[arg(long, value_name = "N", help_heading = "Following and keeping a run")]
+    log_every: Option<u64>,
+    /// Add what happens to this file, one JSON object a line: see --help
+    #[arg(long, value_name = "FILE.jsonl", help_heading = "Following and keeping a run")]
+    pub(super) log: Option<PathBuf>,
+    /// Keep the state in this folder: at the end, when interrupted, and as --checkpoint-every says
+    #[arg(long, value_name = "DIR", help_heading = "Following and keeping a run")]
+    checkpoint_dir: Option<PathBuf>,
+    /// Write a checkpoint every N iterations; 0 for none
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        requires = "checkpoint_dir",
+        help_heading = "Following and keeping a run"
+    )]
+    checkpoint_every: u64,
+    /// How many checkpoints are kept, the newest
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 2,
+        requires = "checkpoint_dir",
+        help_heading = "Following and keeping a run"
+    )]
+    checkpoint_keep: usize,
+    /// Go on from the newest whole checkpoint, bit for bit as if there had been no stop; start anew if there is none
+    #[arg(long, requires = "checkpoint_dir", help_heading = "Following and keeping a run")]
+    resume: bool,
+    /// End standard output with one JSON object instead of a summary
+    #[arg(long, help_heading = "Following and keeping a run")]
+    pub(super) json: bool,
+
+    #[command(flatten)]
+    pub(super) backend: BackendArgs,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum OptimizerArg {
+    /// Stochastic gradient descent
+    Sgd,
+    /// Adagrad, element-wise
+    Adagrad,
+}
+
+/// Layer sizes, separated as in the reference: 13-512-256-64-16.
+#[derive(Clone)]
+struct Sizes(Vec<usize>);
+
+impl FromStr for Sizes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let size = |part: &str| part.parse().map_err(|_| format!("{part:?} is not a size: write them as in 512-256-1"));
+        text.split('-').map(size).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// A file of tables that cannot be used.
+#[derive(Debug)]
+struct TablesError {
+    path: PathBuf,
+    error: TableFileError,
+}
+
+impl fmt::Display for TablesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.error)
+    }
+}
+
+impl std::error::Error for TablesError {}
+
+impl Args {
+    /// What is trained, and how.
+    pub(super) fn settings(&self) -> Result<TrainSettings, Box<dyn std::error::Error>> {
+        let tables = match &self.tables {
+            None => BTreeMap::new(),
+            Some(path) => {
+                let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+                parse_tables(&text).map_err(|error| TablesError { path: path.clone(), error })?
+            }
+        };
+        let optimizer = match (self.optimizer, self.eps) {
+            (OptimizerArg::Sgd, None) => Optimizer::Sgd,
+            (OptimizerArg::Adagrad, eps) => Optimizer::Adagrad { eps: eps.unwrap_or(1e-10) },
+            (OptimizerArg::Sgd, Some(_)) => {
+                let message = "--eps belongs to --optimizer adagrad; SGD has none\n";
+                return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message).into());
+            }
+        };
+        Ok(TrainSettings {
+            preset: self.preset,
+            preset_rows: self.preset_rows.unwrap_or(self.data.is_none()),
+            bottom: self.bottom.clone().map(|sizes| sizes.0),
+            top: self.top.clone().map(|sizes| sizes.0),
+            tt: TtSettings {
+                tables: self.tt_tables,
+                rank: self.tt_rank,
+                init: self.tt_init,
+                scale: self.tt_scale,
+                lr_multiplier: self.tt_lr_multiplier,
+                frozen: self.freeze_tt,
+            },
+            cache: CacheSettings {
+                fraction: self.cache_fraction,
+                warmup: self.cache_warmup,
+                refresh: self.cache_refresh,
+            },
+            tables,
+            batch_size: self.batch_size.unwrap_or(self.preset.batch_size()),
+            epochs: self.epochs,
+            max_iterations: self.max_iterations,
+            optimizer,
+            lr: LrPolicy {
+                base: self.lr.unwrap_or(self.preset.learning_rate()),
+                warmup_steps: self.lr_warmup_steps,
+                decay_start: self.lr_decay_start,
+                decay_steps: self.lr_decay_steps,
+            },
+            seed: self.seed,
+        })
+    }
+
+    /// How the run is followed and kept.
+    pub(super) fn options(&self) -> RunOptions {
+        RunOptions {
+            eval_every: self.eval_every,
+            log_every: self.log_every,
+            checkpoints: self.checkpoint_dir.clone().map(|folder| CheckpointOptions {
+                folder,
+                every: self.checkpoint_every,
+                keep: self.checkpoint_keep,
+                resume: self.resume,
+            }),
+        }
+    }
+}

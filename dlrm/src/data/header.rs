@@ -1,0 +1,282 @@
+//! What is known of a data set as a whole, and its form in a file.
+//!
+//! `header.bin` of a prepared directory, all numbers little endian, `u64` where nothing else is said:
+//!
+//! | bytes | field |
+//! |---|---|
+//! | 8 | magic, `dlrmrows` |
+//! | 4, 4 | `u32` version of the format; `u32` length of this file |
+//! | 8 each | files, lines, skipped, dropped, rows, positives, bytes of text |
+//! | 8 each | `max_ind_range` (0: none), share of dropped negatives (`f64`), seed of that |
+//! | 26 x 8 | rows of each embedding table |
+//! | 8, 8 | first test row, first validation row; the last ends with the rows |
+//! | 8, 8 | length of `rows.bin`, its checksum |
+//! | 8 | number of segments of `rows.bin` |
+//! | 34 each | first row of the segment; bytes of each index, 26 x `u8` |
+//! | 8 | checksum of all bytes before it |
+//!
+//! Checksums are XXH3 (64 bits, seed 0). The rows are described in `rows.rs`.
+
+use std::num::NonZeroU32;
+
+use serde::Serialize;
+use twox_hash::XxHash3_64;
+
+use super::error::DataErrorKind;
+use super::rows::Segments;
+use super::{CATEGORICAL, Split};
+
+const MAGIC: &[u8; 8] = b"dlrmrows";
+const VERSION: u32 = 1;
+
+/// The most that a header can take: all fields, and 79 segments.
+pub(super) const LONGEST: u64 = 4096;
+
+/// How lines are read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ReadSettings {
+    /// Category values are taken modulo this number before they are indexed, so no table has more rows.
+    pub max_ind_range: Option<NonZeroU32>,
+    /// Share of the negative lines that is dropped, at least 0 and below 1: 0.875 keeps one of eight. It holds for all
+    /// lines, the held-out ones too, as in the reference.
+    pub sub_sample: f64,
+    /// Decides, with a line's number, whether it is dropped; the draws are not those of NumPy's generator.
+    pub seed: u64,
+    /// Whether a line that is not a record is skipped and counted instead of ending the reading. A single file is split as
+    /// if it did not have such lines.
+    pub skip_bad: bool,
+}
+
+/// What is known of a data set as a whole.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Header {
+    /// Number of files read.
+    pub files: u64,
+    /// Number of lines read, skipped and dropped ones included.
+    pub lines: u64,
+    /// Lines that were not records.
+    pub skipped: u64,
+    /// Negative lines dropped by sub-sampling.
+    pub dropped: u64,
+    /// Rows of the data set: the lines that are left.
+    pub rows: usize,
+    /// Positive rows.
+    pub positives: u64,
+    /// Bytes of the lines read, uncompressed.
+    pub text_bytes: u64,
+    /// [`ReadSettings::max_ind_range`].
+    pub max_ind_range: Option<NonZeroU32>,
+    /// [`ReadSettings::sub_sample`].
+    pub sub_sample: f64,
+    /// [`ReadSettings::seed`].
+    pub seed: u64,
+    /// Distinct values of each categorical feature over all rows (also those that test and validate, as in the
+    /// reference); a missing value counts as one.
+    pub table_rows: [u64; CATEGORICAL],
+    /// Which rows train, test and validate.
+    pub split: Split,
+    /// Bytes of the packed rows.
+    pub bytes: u64,
+    /// Their checksum.
+    #[serde(skip)]
+    pub(super) checksum: u64,
+    #[serde(skip)]
+    pub(super) segments: Segments,
+}
+
+impl Header {
+    /// The bytes of the file.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        out.extend(VERSION.to_le_bytes());
+        out.extend([0; 4]);
+        let mut put = |value: u64| out.extend(value.to_le_bytes());
+        for value in [self.files, self.lines, self.skipped, self.dropped, self.rows as u64, self.positives] {
+            put(value);
+        }
+        put(self.text_bytes);
+        put(self.max_ind_range.map_or(0, |range| range.get().into()));
+        put(self.sub_sample.to_bits());
+        put(self.seed);
+        self.table_rows.into_iter().for_each(&mut put);
+        put(self.split.test.start as u64);
+        put(self.split.validation.start as u64);
+        put(self.bytes);
+        put(self.checksum);
+        put(self.segments.iter().len() as u64);
+        for segment in self.segments.iter() {
+            out.extend((segment.first_row as u64).to_le_bytes());
+            out.extend(segment.layout.widths());
+        }
+        let length = out.len() as u32 + 8;
+        out[12..16].copy_from_slice(&length.to_le_bytes());
+        out.extend(XxHash3_64::oneshot(&out).to_le_bytes());
+        out
+    }
+
+    /// Reads the bytes of a file.
+    ///
+    /// # Errors
+    ///
+    /// [`DataErrorKind::Foreign`], [`DataErrorKind::Version`], and [`DataErrorKind::Header`] for everything else.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, DataErrorKind> {
+        let mut fields = Fields(bytes.strip_prefix(MAGIC).ok_or(DataErrorKind::Foreign)?);
+        let found = fields.u32().ok_or(DataErrorKind::Header)?;
+        if found != VERSION {
+            return Err(DataErrorKind::Version { found, known: VERSION });
+        }
+        let mut sound = || {
+            let (content, checksum) = bytes.split_last_chunk()?;
+            let length_is_right = fields.u32()? as usize == bytes.len();
+            (length_is_right && u64::from_le_bytes(*checksum) == XxHash3_64::oneshot(content)).then_some(())?;
+            fields.header()
+        };
+        sound().ok_or(DataErrorKind::Header)
+    }
+
+    /// Identifies the rows and how they were made.
+    pub fn fingerprint(&self) -> u64 {
+        let bytes = self.encode();
+        let checksum = bytes.last_chunk().expect("a header ends with its checksum");
+        u64::from_le_bytes(*checksum)
+    }
+}
+
+/// Bytes not yet read.
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*taken)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.take().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    fn usize(&mut self) -> Option<usize> {
+        self.u64()?.try_into().ok()
+    }
+
+    /// Everything from the number of files on; `None` if it contradicts itself.
+    fn header(&mut self) -> Option<Header> {
+        let [files, lines, skipped, dropped] = [self.u64()?, self.u64()?, self.u64()?, self.u64()?];
+        let (rows, positives, text_bytes) = (self.usize()?, self.u64()?, self.u64()?);
+        let max_ind_range = NonZeroU32::new(self.u64()?.try_into().ok()?);
+        let (sub_sample, seed) = (f64::from_bits(self.u64()?), self.u64()?);
+        let mut table_rows = [0; CATEGORICAL];
+        for rows in &mut table_rows {
+            *rows = self.u64()?;
+        }
+        let (test, validation) = (self.usize()?, self.usize()?);
+        if !(test <= validation && validation <= rows && rows > 0) {
+            return None;
+        }
+        let split = Split { train: 0..test, test: test..validation, validation: validation..rows };
+        let (bytes, checksum, count) = (self.u64()?, self.u64()?, self.u64()?);
+        let parts: Option<Vec<_>> = (0..count).map(|_| Some((self.usize()?, self.take()?))).collect();
+        let segments = Segments::from_parts(parts?.into_iter(), rows)?;
+        let consistent = segments.bytes(rows) as u64 == bytes && self.0.len() == 8;
+        consistent.then_some(Header {
+            files,
+            lines,
+            skipped,
+            dropped,
+            rows,
+            positives,
+            text_bytes,
+            max_ind_range,
+            sub_sample,
+            seed,
+            table_rows,
+            split,
+            bytes,
+            checksum,
+            segments,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> Header {
+        let mut segments = Segments::new();
+        segments.widen(3, 7);
+        Header {
+            files: 2,
+            lines: 100,
+            skipped: 1,
+            dropped: 9,
+            rows: 90,
+            positives: 20,
+            text_bytes: 20_000,
+            max_ind_range: NonZeroU32::new(10_000_000),
+            sub_sample: 0.875,
+            seed: 5,
+            table_rows: std::array::from_fn(|feature| feature as u64 + 1),
+            split: Split::held_out(70, 90),
+            bytes: segments.bytes(90) as u64,
+            checksum: 42,
+            segments,
+        }
+    }
+
+    #[test]
+    fn comes_back() {
+        let header = header();
+        let bytes = header.encode();
+        assert!(bytes.len() as u64 <= LONGEST);
+        assert_eq!(Header::decode(&bytes).unwrap(), header);
+        let other = Header { seed: 6, ..header.clone() };
+        assert_ne!(header.fingerprint(), other.fingerprint());
+        let without = Header { max_ind_range: None, ..header };
+        assert_eq!(Header::decode(&without.encode()).unwrap(), without);
+    }
+
+    #[test]
+    fn the_longest_header_is_bounded() {
+        let mut segments = Segments::new();
+        for row in 0..3 * CATEGORICAL {
+            segments.widen(row + 1, row % CATEGORICAL);
+        }
+        let header = Header { segments, ..header() };
+        assert!(header.encode().len() as u64 <= LONGEST);
+    }
+
+    #[test]
+    fn damage_is_found() {
+        let bytes = header().encode();
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 4;
+            match (at, Header::decode(&damaged)) {
+                (0..8, Err(DataErrorKind::Foreign)) => {}
+                (8..12, Err(DataErrorKind::Version { known: VERSION, .. })) => {}
+                (12.., Err(DataErrorKind::Header)) => {}
+                (at, other) => panic!("{at}: {other:?}"),
+            }
+            assert!(Header::decode(&bytes[..at]).is_err());
+        }
+        assert!(matches!(Header::decode(&[&bytes[..], b"x"].concat()), Err(DataErrorKind::Header)));
+    }
+
+    #[test]
+    fn contradictions_are_found_behind_a_right_checksum() {
+        for wrong in [
+            Header { rows: 0, ..header() },
+            Header { rows: 91, ..header() },
+            Header { bytes: 1, ..header() },
+            Header { split: Split::held_out(70, 91), rows: 60, ..header() },
+        ] {
+            assert!(matches!(Header::decode(&wrong.encode()), Err(DataErrorKind::Header)));
+        }
+    }
+}

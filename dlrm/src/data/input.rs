@@ -1,0 +1,238 @@
+//! Files of lines, plain or compressed, as blocks of whole lines.
+
+use std::fs::File;
+use std::io::{self, BufReader, Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::criteo::MAX_LINE;
+use super::error::DataError;
+
+/// The first bytes of a gzip file. No line of Criteo's begins with them.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// One file to read.
+pub(super) struct Source<'a> {
+    /// Its name in errors.
+    pub(super) name: PathBuf,
+    pub(super) reader: Box<dyn Read + Send + 'a>,
+}
+
+/// All files to read, and how far reading is.
+pub(super) struct Input<'a> {
+    pub(super) sources: Vec<Source<'a>>,
+    /// Bytes of all files as they are stored, if that is known.
+    pub(super) total: Option<u64>,
+    /// Bytes read so far of the same.
+    pub(super) read: Arc<AtomicU64>,
+}
+
+impl<'a> Input<'a> {
+    /// Opens files; those that begin like gzip files are decompressed whatever their name.
+    pub(super) fn files(paths: &[impl AsRef<Path>]) -> Result<Input<'static>, DataError> {
+        let read = Arc::new(AtomicU64::new(0));
+        let mut total = Some(0);
+        let mut sources = Vec::with_capacity(paths.len());
+        for path in paths.iter().map(AsRef::as_ref) {
+            let (reader, size) = open(path, &read).map_err(|error| DataError::new(path, error))?;
+            total = total.zip(size).map(|(total, size)| total + size);
+            sources.push(Source { name: path.to_owned(), reader });
+        }
+        Ok(Input { sources, total, read })
+    }
+
+    /// One reader of plain text.
+    pub(super) fn reader(reader: impl Read + Send + 'a, name: impl Into<PathBuf>) -> Self {
+        let source = Source { name: name.into(), reader: Box::new(reader) };
+        Self { sources: vec![source], total: None, read: Arc::default() }
+    }
+}
+
+/// A file's text, and its size if it is a regular file.
+fn open(path: &Path, read: &Arc<AtomicU64>) -> io::Result<(Box<dyn Read + Send>, Option<u64>)> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "a directory, not a file of lines"));
+    }
+    let mut file = Counted { inner: file, read: read.clone() };
+    let mut first = Vec::with_capacity(GZIP.len());
+    (&mut file).take(GZIP.len() as u64).read_to_end(&mut first)?;
+    let compressed = first == GZIP;
+    // Chained and not rewound: a pipe works, too.
+    let file = Cursor::new(first).chain(file);
+    let reader: Box<dyn Read + Send> = if compressed {
+        Box::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 18, file)))
+    } else {
+        Box::new(file)
+    };
+    Ok((reader, metadata.is_file().then_some(metadata.len())))
+}
+
+/// A reader that counts.
+struct Counted<R> {
+    inner: R,
+    read: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.read.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+/// Cuts text into blocks of whole lines.
+pub(super) struct Blocks<R> {
+    reader: R,
+    size: usize,
+    /// Read already: the beginning of the next block.
+    rest: Vec<u8>,
+}
+
+impl<R: Read> Blocks<R> {
+    /// Blocks of about `size` bytes, or one line where that is longer.
+    pub(super) fn new(reader: R, size: usize) -> Self {
+        Self { reader, size: size.max(1), rest: Vec::new() }
+    }
+
+    /// Replaces `block` by the next one; false if there is none.
+    ///
+    /// A block ends with the end of a line or of the text. Of a line longer than [`MAX_LINE`] at least that many bytes and
+    /// a few more are given, enough to tell, without the rest: memory stays bounded whatever the file is.
+    pub(super) fn next(&mut self, block: &mut Vec<u8>) -> io::Result<bool> {
+        block.clear();
+        block.append(&mut self.rest);
+        let mut size = self.size;
+        loop {
+            let missing = size.saturating_sub(block.len()) as u64;
+            if (self.reader.by_ref().take(missing).read_to_end(block)? as u64) < missing {
+                return Ok(!block.is_empty());
+            }
+            if let Some(end) = memchr::memrchr(b'\n', block) {
+                self.rest.extend_from_slice(&block[end + 1..]);
+                block.truncate(end + 1);
+                return Ok(true);
+            }
+            // With room for a line end of two bytes.
+            if block.len() >= MAX_LINE + 2 {
+                block.truncate(MAX_LINE + 2);
+                self.skip_line()?;
+                return Ok(true);
+            }
+            size = block.len() + self.size;
+        }
+    }
+
+    /// Reads on to behind the next line end.
+    fn skip_line(&mut self) -> io::Result<()> {
+        loop {
+            self.rest.clear();
+            if self.reader.by_ref().take(MAX_LINE as u64).read_to_end(&mut self.rest)? == 0 {
+                return Ok(());
+            }
+            if let Some(end) = memchr::memchr(b'\n', &self.rest) {
+                self.rest.drain(..=end);
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The lines of a text, without `\n`; the last one may lack it.
+pub(super) fn lines(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        if text.is_empty() {
+            return None;
+        }
+        let end = memchr::memchr(b'\n', text).unwrap_or(text.len());
+        let line = &text[..end];
+        text = text.get(end + 1..).unwrap_or_default();
+        Some(line)
+    })
+}
+
+/// Number of [`lines`].
+pub(super) fn count_lines(text: &[u8]) -> usize {
+    memchr::memchr_iter(b'\n', text).count() + usize::from(!text.is_empty() && !text.ends_with(b"\n"))
+}
+
+/// Cuts a text into about equal pieces of whole lines, at most `count` and none empty.
+pub(super) fn pieces(mut text: &[u8], count: usize) -> Vec<&[u8]> {
+    let size = text.len().div_ceil(count.max(1));
+    let mut pieces = Vec::with_capacity(count);
+    while !text.is_empty() {
+        let end = match text.get(size.max(1) - 1..).and_then(|tail| memchr::memchr(b'\n', tail)) {
+            Some(end) => size.max(1) + end,
+            None => text.len(),
+        };
+        let (piece, rest) = text.split_at(end);
+        pieces.push(piece);
+        text = rest;
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blocks(text: &[u8], size: usize) -> Vec<Vec<u8>> {
+        let mut blocks = Blocks::new(text, size);
+        let (mut block, mut all) = (Vec::new(), Vec::new());
+        while blocks.next(&mut block).unwrap() {
+            all.push(block.clone());
+        }
+        all
+    }
+
+    #[test]
+    fn blocks_are_whole_lines() {
+        for text in ["a\nbb\n\nccc\r\ndddd\ne", "\n", "\n\n\n", "abc", "abc\n"] {
+            for size in 1..20 {
+                let all = blocks(text.as_bytes(), size);
+                assert_eq!(all.concat(), text.as_bytes());
+                assert!(all[..all.len() - 1].iter().all(|block| block.ends_with(b"\n")), "{text:?} {size}");
+            }
+        }
+        assert!(blocks(b"", 5).is_empty());
+        assert_eq!(blocks(b"a\nb\nc\nd\n", 4).len(), 2);
+    }
+
+    #[test]
+    fn long_lines_take_no_memory() {
+        let long = "x".repeat(3 * MAX_LINE);
+        for size in [10, 1000, MAX_LINE, 2 * MAX_LINE, 10 * MAX_LINE] {
+            let all = blocks(format!("a\n{long}\nb\n").as_bytes(), size);
+            let text = all.concat();
+            let lines: Vec<&[u8]> = lines(&text).collect();
+            // As blocks the truncated line ends without a line end; the line behind it is a block's first.
+            assert_eq!(lines[0], b"a");
+            assert!(all.iter().any(|block| block.len() > MAX_LINE));
+            assert_eq!(all.iter().map(|block| count_lines(block)).sum::<usize>(), 3, "{size}");
+        }
+        let mut endless = Blocks::new(io::repeat(b'x').take(1 << 28), 1 << 16);
+        let mut block = Vec::new();
+        assert!(endless.next(&mut block).unwrap());
+        assert_eq!(block.len(), MAX_LINE + 2);
+        assert!(block.capacity() < 1 << 18 && !endless.next(&mut block).unwrap());
+    }
+
+    #[test]
+    fn pieces_are_whole_lines() {
+        let text = b"a\nbb\n\nccc\r\ndddd\ne";
+        for count in 0..30 {
+            let pieces = pieces(text, count);
+            assert_eq!(pieces.concat(), text);
+            assert!(pieces.len() <= count.max(1));
+            assert!(pieces[..pieces.len() - 1].iter().all(|piece| piece.ends_with(b"\n")));
+            assert_eq!(pieces.iter().map(|piece| count_lines(piece)).sum::<usize>(), lines(text).count());
+        }
+        assert!(pieces(b"", 3).is_empty());
+        assert_eq!(lines(b"a\n\nb").collect::<Vec<_>>(), [&b"a"[..], b"", b"b"]);
+    }
+}

@@ -1,0 +1,152 @@
+//! A directory with a data set that can be mapped: `rows.bin` and, written last, `header.bin`.
+//!
+//! Both are written under temporary names, synchronised with the disk and renamed. A directory without a header does not
+//! open, so an interrupted run leaves nothing that could be taken for a data set.
+
+use std::fs::{self, File};
+use std::hash::Hasher;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use twox_hash::XxHash3_64;
+
+use super::Dataset;
+use super::error::{DataError, DataErrorKind};
+use super::header::{Header, LONGEST, ReadSettings};
+use super::ingest::{BLOCK, Ingested, ReadProgress, ingest};
+use super::input::Input;
+use super::mapped::Bytes;
+
+const HEADER: &str = "header.bin";
+const ROWS: &str = "rows.bin";
+
+/// Bytes checked between two calls of a progress function.
+const STEP: usize = 16 << 20;
+
+/// Reads files of lines, one after the other, into a directory from which [`Dataset::open`] maps them; memory does not
+/// grow with the files, except for the dictionaries of the categories. Runs on the threads of the current rayon pool.
+///
+/// A data set that is in the directory already is an error, or is replaced at the very end if `overwrite` is set.
+///
+/// # Errors
+///
+/// As [`Dataset::read`], [`DataErrorKind::Exists`], and if the directory cannot be written.
+pub fn prepare(
+    files: &[impl AsRef<Path>],
+    directory: impl AsRef<Path>,
+    settings: &ReadSettings,
+    overwrite: bool,
+    progress: impl FnMut(ReadProgress),
+) -> Result<Ingested, DataError> {
+    let directory = directory.as_ref();
+    let header_path = directory.join(HEADER);
+    if !overwrite && header_path.exists() {
+        return Err(DataError::new(directory, DataErrorKind::Exists));
+    }
+    let input = Input::files(files)?;
+    fs::create_dir_all(directory).map_err(|error| DataError::new(directory, error))?;
+    let mut rows = Temporary::new(directory.join(ROWS))?;
+    let ingested = ingest(input, settings, BLOCK, |bytes| rows.write(bytes), progress)?;
+    let mut header = Temporary::new(header_path.clone())?;
+    header.write(&ingested.header.encode())?;
+    rows.sync()?;
+    header.sync()?;
+    // From here on the directory has no header until all is in place.
+    match fs::remove_file(&header_path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(DataError::new(header_path, error)),
+        _ => sync_directory(directory)?,
+    }
+    rows.rename()?;
+    sync_directory(directory)?;
+    header.rename()?;
+    sync_directory(directory)?;
+    Ok(ingested)
+}
+
+/// Maps a prepared directory.
+pub(super) fn open(directory: &Path) -> Result<Dataset, DataError> {
+    let path = directory.join(HEADER);
+    let at_header = |kind| DataError::new(&path, kind);
+    let file = File::open(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => DataError::new(directory, DataErrorKind::NotPrepared),
+        _ => at_header(error.into()),
+    })?;
+    let mut bytes = Vec::new();
+    // One byte more than the longest, which then fails, but not a gigabyte of something else.
+    file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|error| at_header(error.into()))?;
+    let header = Header::decode(&bytes).map_err(at_header)?;
+
+    let path = directory.join(ROWS);
+    let at_rows = |kind| DataError::new(&path, kind);
+    let file = File::open(&path).map_err(|error| at_rows(error.into()))?;
+    let found = file.metadata().map_err(|error| at_rows(error.into()))?.len();
+    if found != header.bytes {
+        return Err(at_rows(DataErrorKind::Length { found, expected: header.bytes }));
+    }
+    let bytes = Bytes::map(&file).map_err(|error| at_rows(error.into()))?;
+    Ok(Dataset::new(header, bytes))
+}
+
+/// Compares rows with the header's checksum.
+pub(super) fn verify(header: &Header, bytes: &[u8], mut progress: impl FnMut(u64)) -> Result<(), DataErrorKind> {
+    let mut hasher = XxHash3_64::new();
+    let mut read = 0;
+    for bytes in bytes.chunks(STEP) {
+        hasher.write(bytes);
+        read += bytes.len() as u64;
+        progress(read);
+    }
+    let (found, expected) = (hasher.finish(), header.checksum);
+    if found == expected { Ok(()) } else { Err(DataErrorKind::Checksum { found, expected }) }
+}
+
+/// Makes renames last, where directories can be synchronised.
+fn sync_directory(directory: &Path) -> Result<(), DataError> {
+    if cfg!(unix) {
+        File::open(directory).and_then(|file| file.sync_all()).map_err(|error| DataError::new(directory, error))?;
+    }
+    Ok(())
+}
+
+/// A file under a temporary name until it is renamed; it goes when it is dropped before.
+struct Temporary {
+    file: File,
+    temporary: PathBuf,
+    path: PathBuf,
+    renamed: bool,
+}
+
+impl Temporary {
+    fn new(path: PathBuf) -> Result<Self, DataError> {
+        let temporary = path.with_extension("bin.tmp");
+        let file = File::create(&temporary).map_err(|error| DataError::new(&temporary, error))?;
+        Ok(Self { file, temporary, path, renamed: false })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), DataError> {
+        self.file.write_all(bytes).map_err(|error| self.failed(error))
+    }
+
+    fn sync(&self) -> Result<(), DataError> {
+        self.file.sync_all().map_err(|error| self.failed(error))
+    }
+
+    fn rename(mut self) -> Result<(), DataError> {
+        fs::rename(&self.temporary, &self.path).map_err(|error| self.failed(error))?;
+        self.renamed = true;
+        Ok(())
+    }
+
+    fn failed(&self, error: io::Error) -> DataError {
+        DataError::new(&self.temporary, error)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.renamed {
+            // An error is on its way already; this one would say less.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What can go wrong in a run.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use crate::checkpoint::CheckpointError;
+use crate::model::ConfigError;
+
+/// Why a model was not trained or evaluated.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// A setting is out of range.
+    Setting {
+        /// Which.
+        name: &'static str,
+        /// What it must.
+        must: &'static str,
+    },
+    /// The data has too few lines for the split.
+    TooFewLines {
+        /// Lines of the data.
+        lines: usize,
+    },
+    /// A table cannot be made.
+    Table {
+        /// Which.
+        table: usize,
+        /// Why.
+        reason: String,
+    },
+    /// Data for another model: a table has fewer rows than the data has categories.
+    Data {
+        /// Which table.
+        table: usize,
+        /// Categories of the data.
+        categories: u64,
+        /// Rows of the table.
+        rows: u64,
+    },
+    /// The layers do not fit together.
+    Model(String),
+    /// The backend failed.
+    Backend(String),
+    /// A checkpoint could not be written or read, or is of another run.
+    Checkpoint(CheckpointError),
+    /// Whoever follows the run could not write down what happened.
+    Observer(io::Error),
+    /// The run was interrupted.
+    Interrupted {
+        /// Iterations done.
+        iteration: u64,
+        /// Where its state is, if it was to be kept.
+        checkpoint: Option<PathBuf>,
+    },
+}
+
+impl TrainError {
+    /// An error of the backend, as text: the type differs from backend to backend.
+    pub(crate) fn backend(error: impl fmt::Display) -> Self {
+        Self::Backend(error.to_string())
+    }
+
+    /// For `map_err`: what is wrong with a table.
+    pub(crate) fn table<E: fmt::Display>(table: usize) -> impl Fn(E) -> Self {
+        move |error| Self::Table { table, reason: error.to_string() }
+    }
+}
+
+impl From<ConfigError> for TrainError {
+    fn from(error: ConfigError) -> Self {
+        Self::Model(error.to_string())
+    }
+}
+
+impl From<CheckpointError> for TrainError {
+    fn from(error: CheckpointError) -> Self {
+        Self::Checkpoint(error)
+    }
+}
+
+impl fmt::Display for TrainError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Setting { name, must } => write!(f, "the {name} must {must}"),
+            Self::TooFewLines { lines } => {
+                write!(f, "{lines} lines leave none to train on: the last seventh is held out for testing")
+            }
+            Self::Table { table, reason } => write!(f, "embedding table {table}: {reason}"),
+            Self::Data { table, categories, rows } => write!(
+                f,
+                "the data has {categories} categories for table {table}, the model {rows} rows: evaluate on data \
+                 prepared with the one it was trained on"
+            ),
+            Self::Model(reason) | Self::Backend(reason) => f.write_str(reason),
+            Self::Checkpoint(error) => error.fmt(f),
+            Self::Observer(error) => write!(f, "the log: {error}"),
+            Self::Interrupted { iteration, checkpoint: Some(path) } => {
+                write!(f, "interrupted after iteration {iteration}; --resume goes on from {}", path.display())
+            }
+            Self::Interrupted { iteration: 0, .. } => f.write_str("interrupted before the first iteration"),
+            Self::Interrupted { iteration, checkpoint: None } => write!(
+                f,
+                "interrupted after iteration {iteration}; nothing is kept, since no --checkpoint-dir was given"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for TrainError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Checkpoint(error) => Some(error),
+            Self::Observer(error) => Some(error),
+            _ => None,
+        }
+    }
+}

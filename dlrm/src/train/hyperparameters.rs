@@ -1,0 +1,105 @@
+//! What is trained, and how: with everything decided.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use ttcore::Rule;
+use ttcore::cache::Schedule;
+
+use super::error::TrainError;
+use super::schedule::LrPolicy;
+use super::settings::Optimizer;
+use super::tables::TableSettings;
+use crate::model::{ModelConfig, interaction};
+
+/// Everything the state of a run after some iterations depends on, beside the data.
+///
+/// Not how long it goes on, how often it is evaluated, or on how many threads. It is part of a checkpoint: the model can
+/// be made from it alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hyperparameters {
+    /// Embedding dimension, `N`.
+    pub dim: usize,
+    /// Layer sizes of the bottom MLP.
+    pub bottom: Vec<usize>,
+    /// Layer sizes of the top MLP behind the interaction.
+    pub top: Vec<usize>,
+    /// The embedding tables, in order of the features.
+    pub tables: Vec<TableSettings>,
+    /// Samples in a batch.
+    pub batch_size: usize,
+    /// The update rule.
+    pub optimizer: Optimizer,
+    /// The learning rate.
+    pub lr: LrPolicy,
+    /// When caches are refreshed; none where no table has one.
+    pub cache: Option<CacheSchedule>,
+    /// All random draws come from it.
+    pub seed: u64,
+}
+
+/// When caches are refreshed: see [`ttcore::cache::Schedule`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheSchedule {
+    /// Iterations before the first refresh.
+    pub warmup: u64,
+    /// Iterations from one to the next; 0 for no more than the first.
+    pub every: u64,
+}
+
+/// A setting that two runs do not share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Its name, as in a checkpoint: `lr.base`, `tables[3].ranks[1]`.
+    pub setting: String,
+    /// Its value in the first.
+    pub first: String,
+    /// Its value in the second.
+    pub second: String,
+}
+
+impl CacheSchedule {
+    /// Whether caches are refreshed after this many iterations.
+    pub fn due(&self, iterations: u64) -> bool {
+        Schedule { warmup: self.warmup, every: self.every }.due(iterations)
+    }
+}
+
+impl Hyperparameters {
+    /// The model.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError`] for tables or layers that cannot be made or do not fit together.
+    pub fn model(&self) -> Result<ModelConfig, TrainError> {
+        let rule: Rule = self.optimizer.into();
+        let table =
+            |(number, table): (usize, &TableSettings)| table.config(self.dim, rule).map_err(TrainError::table(number));
+        let tables = self.tables.iter().enumerate().map(table).collect::<Result<Vec<_>, _>>()?;
+        let top = [&[interaction::width(self.dim, tables.len())], &self.top[..]].concat();
+        Ok(ModelConfig::new(self.dim, self.bottom.clone(), top, tables)?.with_rule(rule))
+    }
+
+    /// The first setting that differs from another run's.
+    pub fn difference(&self, other: &Self) -> Option<Difference> {
+        // Of plain data, which always has a JSON form.
+        let value = |settings: &Self| serde_json::to_value(settings).unwrap_or_default();
+        first_difference("", &value(self), &value(other))
+    }
+}
+
+fn first_difference(path: &str, first: &Value, second: &Value) -> Option<Difference> {
+    let inside = match (first, second) {
+        (Value::Object(a), Value::Object(b)) if a.keys().eq(b.keys()) => {
+            let child = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+            return a.iter().zip(b.values()).find_map(|((key, a), b)| first_difference(&child(key), a, b));
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            let mut pairs = a.iter().zip(b).enumerate();
+            return pairs.find_map(|(i, (a, b))| first_difference(&format!("{path}[{i}]"), a, b));
+        }
+        (first, second) => first != second,
+    };
+    let difference = || Difference { setting: path.to_owned(), first: first.to_string(), second: second.to_string() };
+    inside.then(difference)
+}

@@ -1,0 +1,41 @@
+//! Lines of a data set as samples.
+
+use ttcore::Real;
+
+use crate::data::{Batch, Dataset};
+use crate::model::Samples;
+
+/// Lines of a data set as samples in the model's type of numbers; memory is reused.
+#[derive(Default)]
+pub(super) struct Reader<F> {
+    batch: Batch,
+    dense: Vec<F>,
+    labels: Vec<F>,
+}
+
+impl<F: Real> Reader<F> {
+    /// Reads some lines, in that order.
+    pub(super) fn read(&mut self, data: &Dataset, rows: impl ExactSizeIterator<Item = usize>) {
+        data.fill_batch(rows, &mut self.batch);
+        self.convert();
+    }
+
+    /// The lines last read.
+    pub(super) fn samples(&self) -> Samples<'_, F> {
+        Samples { dense: &self.dense, indices: &self.batch.indices, labels: &self.labels }
+    }
+
+    /// Their labels.
+    pub(super) fn labels(&self) -> &[f32] {
+        &self.batch.labels
+    }
+
+    fn convert(&mut self) {
+        let convert = |from: &[f32], to: &mut Vec<F>| {
+            to.clear();
+            to.extend(from.iter().map(|&x| F::of(f64::from(x))));
+        };
+        convert(&self.batch.dense, &mut self.dense);
+        convert(&self.batch.labels, &mut self.labels);
+    }
+}

@@ -1,0 +1,116 @@
+//! How far a run is.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use ttcore::cache::Traffic;
+
+use crate::data::Dataset;
+
+/// Metrics on lines.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// How many lines.
+    pub lines: usize,
+    /// How many of them are positive.
+    pub positives: usize,
+    /// Mean binary cross entropy, natural logarithm.
+    #[serde(deserialize_with = "number")]
+    pub log_loss: f64,
+    /// Share of lines whose rounded prediction is the label.
+    #[serde(deserialize_with = "number")]
+    pub accuracy: f64,
+    /// Area under the ROC curve; none if only one class is present.
+    pub auc: Option<f64>,
+}
+
+/// JSON has no word for what is not a number, and writes null.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+/// The evaluation on the test lines with the highest accuracy, the first of equal ones: what the reference reports.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// Iterations done.
+    pub iteration: u64,
+    /// The metrics then.
+    pub test: Evaluation,
+}
+
+/// How far a run is. What is not here is in the model, or follows from the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct TrainState {
+    /// Iterations done.
+    pub iteration: u64,
+    /// Where the next batch comes from.
+    pub position: Position,
+    /// Lookups of tables with a cache so far, in training.
+    pub lookups: u64,
+    /// How many of them were of cached rows.
+    pub hits: u64,
+    /// The best of the evaluations during training.
+    pub best: Option<Best>,
+}
+
+/// A place in the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Position {
+    /// Epochs gone through.
+    pub epoch: u64,
+    /// Lines of the next one gone through.
+    pub line: u64,
+}
+
+/// What tells one data set from another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataIdentity {
+    /// How many lines.
+    pub lines: usize,
+    /// [`Dataset::fingerprint`], in hexadecimal digits.
+    pub fingerprint: String,
+}
+
+impl TrainState {
+    /// Takes note of lookups.
+    pub(crate) fn note(&mut self, traffic: Traffic) {
+        self.lookups += traffic.lookups;
+        self.hits += traffic.hits;
+    }
+
+    /// Lookups so far.
+    pub fn traffic(&self) -> Traffic {
+        Traffic { hits: self.hits, lookups: self.lookups }
+    }
+
+    /// Takes note of an evaluation; whether it is the best.
+    pub(crate) fn evaluated(&mut self, test: Evaluation) -> bool {
+        let better = self.best.is_none_or(|best| test.accuracy > best.test.accuracy);
+        if better {
+            self.best = Some(Best { iteration: self.iteration, test });
+        }
+        better
+    }
+}
+
+impl Position {
+    /// After this many iterations with batches of `batch` of `lines` lines, the last of an epoch shorter.
+    pub fn after(iteration: u64, lines: usize, batch: usize) -> Self {
+        let batches = lines.div_ceil(batch).max(1) as u64;
+        Self { epoch: iteration / batches, line: iteration % batches * batch as u64 }
+    }
+}
+
+impl DataIdentity {
+    /// That of a data set.
+    pub fn of(data: &Dataset) -> Self {
+        Self { lines: data.len(), fingerprint: format!("{:016x}", data.fingerprint()) }
+    }
+
+    /// What differs, here and in another.
+    pub fn difference(&self, other: &Self) -> Option<(&'static str, String, String)> {
+        if self.lines != other.lines {
+            return Some(("lines", self.lines.to_string(), other.lines.to_string()));
+        }
+        let (a, b) = (&self.fingerprint, &other.fingerprint);
+        (a != b).then(|| ("fingerprint", a.clone(), b.clone()))
+    }
+}

@@ -1,0 +1,262 @@
+//! A model in training: one step, one evaluation, one checkpoint.
+
+use std::ops::Range;
+
+use ttcore::cache::{Refresh, Traffic};
+use ttcore::{Backend, Real};
+
+use super::error::TrainError;
+use super::event::{Observer, Part, Progress};
+use super::hyperparameters::Hyperparameters;
+use super::state::{DataIdentity, Evaluation, Position, TrainState};
+use super::{LossCurve, reader::Reader};
+use crate::checkpoint::{self, Checkpoint, CheckpointError, Description, FORMAT, Target};
+use crate::data::{Dataset, Order, Split};
+use crate::metrics;
+use crate::model::{Dlrm, Number};
+
+/// A model, the data it is trained on, and how far it is.
+///
+/// Between two calls its state is that after a whole number of iterations: it can be written to a [`Checkpoint`], and a
+/// trainer that is restored from there goes on bit for bit as this one does. What follows an iteration, such as a
+/// refresh of the caches, belongs to the *next* call of [`Trainer::step`], so that it happens once, whether or not there
+/// was a checkpoint in between.
+pub struct Trainer<'d, B: Backend> {
+    model: Dlrm<B>,
+    settings: Hyperparameters,
+    data: &'d Dataset,
+    identity: DataIdentity,
+    split: Split,
+    order: Order,
+    /// The batch that is trained on, and the next, which is read meanwhile.
+    readers: [Reader<B::Float>; 2],
+    /// The iteration whose batch the first reader has.
+    ready: Option<u64>,
+    state: TrainState,
+    losses: LossCurve,
+    predictions: Vec<f64>,
+    labels: Vec<f32>,
+}
+
+/// What one step did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Loss of the batch before its update.
+    pub loss: f64,
+    /// Learning rate.
+    pub lr: f64,
+    /// Samples of the batch.
+    pub samples: usize,
+    /// What changed in the caches before it, if they were refreshed.
+    pub refreshed: Option<Vec<Refresh>>,
+}
+
+impl<'d, B: Backend<Float: Number>> Trainer<'d, B> {
+    /// A new model of these settings for data of this identity.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError`] for settings that make no model for the data, or the backend's.
+    pub fn new(
+        backend: B,
+        queue: &mut B::Queue,
+        data: &'d Dataset,
+        identity: DataIdentity,
+        settings: Hyperparameters,
+    ) -> Result<Self, TrainError> {
+        let pairs = data.table_rows().into_iter().zip(&settings.tables).enumerate();
+        for (table, (categories, settings)) in pairs {
+            if categories > settings.rows() {
+                return Err(TrainError::Data { table, categories, rows: settings.rows() });
+            }
+        }
+        let split = data.split().clone();
+        // No batch has more lines than there are.
+        let largest = settings.batch_size.min(data.len());
+        let model =
+            Dlrm::new(backend, queue, settings.model()?, largest, settings.seed).map_err(TrainError::backend)?;
+        Ok(Self {
+            model,
+            order: Order::new(split.train.clone(), settings.seed),
+            settings,
+            data,
+            identity,
+            split,
+            readers: Default::default(),
+            ready: None,
+            state: TrainState::default(),
+            losses: LossCurve::new(),
+            predictions: Vec::new(),
+            labels: Vec::new(),
+        })
+    }
+
+    /// Goes on from a checkpoint of a run with the same settings; the data may be other data, for an evaluation.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError`]; the trainer may be half of each then.
+    pub fn restore(&mut self, queue: &mut B::Queue, checkpoint: &mut Checkpoint) -> Result<(), CheckpointError> {
+        self.ready = None;
+        self.losses = checkpoint.restore(&mut self.model, queue)?;
+        self.state = checkpoint.description().state;
+        self.take_traffic();
+        Ok(())
+    }
+
+    /// Writes a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError`], naming the file.
+    pub fn save(&mut self, queue: &mut B::Queue, target: &Target) -> Result<(), CheckpointError> {
+        self.note_traffic();
+        let description = Description {
+            format: FORMAT,
+            settings: self.settings.clone(),
+            data: self.identity.clone(),
+            state: self.state,
+        };
+        checkpoint::save(target, &mut self.model, queue, &description, &self.losses)
+    }
+
+    /// The next iteration: refreshes the caches if that is due, and trains on one batch. After the last batch of an epoch
+    /// comes the first of the next, which has the same order.
+    ///
+    /// # Errors
+    ///
+    /// The backend's, as text.
+    pub fn step(&mut self, queue: &mut B::Queue) -> Result<Step, TrainError> {
+        let mut refreshed = None;
+        if self.settings.cache.is_some_and(|schedule| schedule.due(self.state.iteration)) {
+            refreshed = Some(self.model.tables().refresh(queue).map_err(TrainError::backend)?);
+        }
+        let (order, size) = (&self.order, self.settings.batch_size);
+        let rows = |Position { line, .. }| order.rows(line as usize..(line as usize).saturating_add(size));
+        let [this, next] = &mut self.readers;
+        if self.ready.take() != Some(self.state.iteration) {
+            this.read(self.data, rows(self.state.position));
+        }
+        let iteration = self.state.iteration + 1;
+        let position = Position::after(iteration, order.len(), size);
+        let lr = self.settings.lr.at(iteration);
+        let step = self.model.train_step_beside(queue, this.samples(), lr, || next.read(self.data, rows(position)));
+        let (loss, ()) = step.map_err(TrainError::backend)?;
+        let samples = this.labels().len();
+        self.readers.swap(0, 1);
+        self.ready = Some(iteration);
+        self.state.iteration = iteration;
+        self.state.position = position;
+        self.losses.push(loss);
+        Ok(Step { loss, lr, samples, refreshed })
+    }
+
+    /// Metrics of the model on a part of the data, in exact AUC; none if `observer` wanted to stop before the end. Nothing
+    /// of the state changes. Keeps a prediction for each line.
+    ///
+    /// # Errors
+    ///
+    /// The backend's, as text.
+    pub fn evaluate(
+        &mut self,
+        queue: &mut B::Queue,
+        part: Part,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<Evaluation>, TrainError> {
+        self.note_traffic();
+        self.ready = None;
+        let reader = &mut self.readers[0];
+        let lines = part.lines(&self.split);
+        self.predictions.clear();
+        self.labels.clear();
+        for batch in batches(lines.clone(), self.settings.batch_size) {
+            if observer.stop() {
+                break;
+            }
+            reader.read(self.data, batch.clone());
+            let predictions = self.model.predict(queue, reader.samples()).map_err(TrainError::backend)?;
+            self.predictions.extend(predictions.iter().map(|p| p.as_f64()));
+            self.labels.extend_from_slice(reader.labels());
+            let done = batch.end - lines.start;
+            observer.progress(Progress::Evaluate { part, done, lines: lines.len() });
+        }
+        self.take_traffic();
+        Ok((self.labels.len() == lines.len()).then(|| Evaluation {
+            lines: self.labels.len(),
+            positives: self.labels.iter().filter(|&&y| y > 0.5).count(),
+            log_loss: metrics::log_loss(&self.predictions, &self.labels),
+            accuracy: metrics::accuracy(&self.predictions, &self.labels),
+            auc: metrics::auc(&self.predictions, &self.labels),
+        }))
+    }
+
+    /// Takes note of an evaluation of the test lines during training; whether it is the best so far.
+    pub fn note_evaluation(&mut self, test: Evaluation) -> bool {
+        self.state.evaluated(test)
+    }
+
+    /// How far it is; lookups up to now.
+    pub fn state(&mut self) -> TrainState {
+        self.note_traffic();
+        self.state
+    }
+
+    /// Losses so far.
+    pub fn losses(&self) -> &LossCurve {
+        &self.losses
+    }
+
+    /// Settings of the run.
+    pub fn settings(&self) -> &Hyperparameters {
+        &self.settings
+    }
+
+    /// The data it is trained on.
+    pub fn identity(&self) -> &DataIdentity {
+        &self.identity
+    }
+
+    /// Which lines are for what.
+    pub fn split(&self) -> &Split {
+        &self.split
+    }
+
+    /// The model.
+    pub fn model(&mut self) -> &mut Dlrm<B> {
+        &mut self.model
+    }
+
+    /// Training samples so far.
+    pub fn samples(&self) -> u64 {
+        let Position { epoch, line } = self.state.position;
+        epoch * self.order.len() as u64 + line
+    }
+
+    /// Epochs so far, in part.
+    pub fn epochs(&self) -> f64 {
+        self.samples() as f64 / self.order.len().max(1) as f64
+    }
+
+    fn note_traffic(&mut self) {
+        let traffic = self.take_traffic();
+        self.state.note(traffic);
+    }
+
+    /// Lookups of tables with a cache since this was last called.
+    fn take_traffic(&mut self) -> Traffic {
+        let mut sum = Traffic::default();
+        if self.settings.cache.is_some() {
+            for traffic in self.model.tables().statistics().into_iter().filter_map(|table| table.traffic) {
+                sum.hits += traffic.hits;
+                sum.lookups += traffic.lookups;
+            }
+        }
+        sum
+    }
+}
+
+/// Consecutive lines, in batches.
+fn batches(lines: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = lines.end;
+    lines.step_by(size).map(move |start| start..end.min(start + size))
+}
