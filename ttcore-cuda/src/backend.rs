@@ -20,6 +20,7 @@ use crate::view::{Buffer, View, ViewMut};
 const CHUNK: usize = 1000;
 
 /// A device that computes embedding bags, for numbers of type `f32` or `f64`.
+#[derive(Clone, Debug)]
 pub struct Cuda<F, D> {
     device: D,
     host: Cpu<F>,

@@ -4,18 +4,26 @@
 
 pub mod args;
 mod backend;
+#[cfg(feature = "cuda")]
+mod blas;
 pub mod device;
+#[cfg(feature = "cuda")]
+pub mod driver;
 #[cfg(feature = "emulator")]
 mod emulator;
 mod error;
 mod group;
 mod memory;
+#[cfg(feature = "cuda")]
+pub mod nvrtc;
 mod ops;
 mod plan;
 mod view;
 
 pub use backend::Cuda;
 pub use device::{Device, Element};
+#[cfg(feature = "cuda")]
+pub use driver::Driver;
 #[cfg(feature = "emulator")]
 pub use emulator::Emulator;
 pub use error::Error;
