@@ -148,7 +148,75 @@ args! {
 
     /// Of [`Kernel::CopyRows`](crate::device::Kernel::CopyRows).
     CopyRowsArgs: 40 { dense_rows: u64, dense: u64, out: u64, dim: u64, count: u64, }
+
+    /// One table of a batch, for the fused kernels, which read it from the memory of the group.
+    FusedTable: 296 {
+        bag_starts: u64,
+        bag_of: u64,
+        row_of: u64,
+        factors: u64,
+        scales: u64,
+        row_starts: u64,
+        row_bags: u64,
+        row_factors: u64,
+        dense_rows: u64,
+        row_pairs: u64,
+        row_digits: u64,
+        pair_firsts: u64,
+        pair_rows: u64,
+        digits: [u64; 3],
+        middle_pairs: u64,
+        first_starts: u64,
+        first_pairs: u64,
+        last_starts: u64,
+        last_rows: u64,
+        products: u64,
+        row_grads: u64,
+        product_grads: u64,
+        first_grads: u64,
+        core2: u64,
+        core3: u64,
+        dense: u64,
+        column: u64,
+        lookups_before: u64,
+        middles_before: u32,
+        outers_before: u32,
+        bags: u32,
+        lookups: u32,
+        core_rows: u32,
+        dense_count: u32,
+        firsts: u32,
+        middles: u32,
+        lasts: u32,
+        n1: u32,
+        n2: u32,
+        n3: u32,
+        r1: u32,
+        r2: u32,
+    }
+
+    /// Of the fused kernels, all alike.
+    FusedArgs: 2616 {
+        tables: u64,
+        products: u64,
+        scratch: u64,
+        grad_out: u64,
+        out: u64,
+        stride: u64,
+        count: u32,
+        shared: u32,
+        sinks: [Sink; FUSED_TABLES],
+    }
 }
+
+/// Tables of one launch of the fused kernels: what becomes of their gradients fits into the arguments of a kernel.
+pub const FUSED_TABLES: usize = 32;
+
+// SAFETY: of integers alone, for which any bits are values.
+unsafe impl bytemuck::Zeroable for FusedTable {}
+
+// SAFETY: as above, and without padding, as asserted above.
+unsafe impl bytemuck::Pod for FusedTable {}
 
 /// [`Sink::kind`], as in `kernels/common.cuh`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,25 +19,49 @@ use crate::view::{Buffer, View, ViewMut};
 /// Lookups of a chunk of the batched algorithm where nothing else is said, `B` of the paper's Algorithm 1.
 const CHUNK: usize = 1000;
 
+/// How tables are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Method {
+    /// Algorithms 1 and 2 of the paper: batched products of cuBLAS over chunks of lookups. Any tables.
+    Batched,
+    /// Duplicates and pairs merged, all tables in a few launches: tables of three cores and those without cores. Others are
+    /// computed as [`Method::Batched`].
+    #[default]
+    Fused,
+}
+
 /// A device that computes embedding bags, for numbers of type `f32` or `f64`.
 #[derive(Clone, Debug)]
 pub struct Cuda<F, D> {
     device: D,
     host: Cpu<F>,
     threads: Threads,
+    method: Method,
     chunk: usize,
 }
 
 impl<F: Element, D: Device> Cuda<F, D> {
     /// The backend on a device.
     pub fn new(device: D) -> Self {
-        Self { device, host: Cpu::with_isa(Isa::Portable), threads: Threads::one(), chunk: CHUNK }
+        Self {
+            device,
+            host: Cpu::with_isa(Isa::Portable),
+            threads: Threads::one(),
+            method: Method::Fused,
+            chunk: CHUNK,
+        }
     }
 
     /// Groups batches on these threads of the host, instead of the calling one. Results do not depend on their number.
     #[must_use]
     pub fn with_threads(self, threads: Threads) -> Self {
         Self { threads, ..self }
+    }
+
+    /// Computes tables in this way where it can.
+    #[must_use]
+    pub fn with_method(self, method: Method) -> Self {
+        Self { method, ..self }
     }
 
     /// Lookups that the batched algorithm works on at once, instead of 1000: memory against launches.
@@ -112,7 +136,7 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
 
     fn plan(&self, _queue: &mut D::Queue, layout: Layout) -> Result<Plan, Error> {
         let host = self.host.plan(&mut self.threads.clone(), layout.clone())?;
-        Plan::new::<F>(host, layout, self.chunk)
+        Plan::new::<F>(host, layout, self.method, self.chunk)
     }
 
     fn layout(plan: &Plan) -> &Layout {
@@ -218,7 +242,7 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
         if let Some(grad_weights) = grad_weights {
             step.weights(D::address(&saved.memory), grad_out.address(), grad_weights.address())?;
         }
-        step.backward(grad_out.address())
+        step.backward(D::address(&saved.memory), grad_out.address())
     }
 
     fn expand_rows<'a>(

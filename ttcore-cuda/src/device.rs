@@ -65,6 +65,16 @@ kernels! {
     Untouched = "untouched";
     /// Dense rows to where rows are wanted.
     CopyRows = "copy_rows";
+    /// Products of the pairs of all fused tables.
+    FusedPairs = "fused_pairs";
+    /// Pooled rows of all fused tables.
+    FusedPool = "fused_pool";
+    /// Gradients of per-sample weights of all fused tables.
+    FusedWeights = "fused_weights";
+    /// Gradients of rows, products and slices of core 2 of all fused tables.
+    FusedMiddle = "fused_middle";
+    /// Gradients of slices of cores 1 and 3 and of dense rows of all fused tables.
+    FusedOuter = "fused_outer";
 }
 
 /// How many blocks and threads a kernel runs on.

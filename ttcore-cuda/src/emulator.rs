@@ -13,6 +13,10 @@ unsafe extern "C" {
     fn ttcore_emulator_launch(name: *const c_char, grid: u32, threads: u32, shared: u32, args: *const c_void) -> bool;
 }
 
+/// Most threads of a block: fewer than a GPU has, as each is a fibre where threads wait for each other. Kernels go on in
+/// steps of the block, so results are the same.
+const MOST_THREADS: u32 = 16;
+
 /// The host as a device.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Emulator;
@@ -112,7 +116,7 @@ impl Device for Emulator {
         args: &A,
     ) -> Result<(), Error> {
         let Dims { grid, block, shared } = dims;
-        let name = kernel.entry(double);
+        let (name, block) = (kernel.entry(double), block.min(MOST_THREADS));
         // SAFETY: the caller's; the kernel reads the arguments during the call only.
         let found = unsafe { ttcore_emulator_launch(name.as_ptr(), grid, block, shared, ptr::from_ref(args).cast()) };
         let answer = || format!("there is no kernel {}", name.to_string_lossy());

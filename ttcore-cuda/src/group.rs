@@ -8,6 +8,7 @@ use ttcore_cpu::group::TableGroup;
 
 use crate::device::{Device, Element};
 use crate::error::Error;
+use crate::fused;
 use crate::plan::{CorePlan, Plan, TablePlan};
 
 /// One batch of all tables.
@@ -80,7 +81,8 @@ impl<F: Element, D: Device> Group<F, D> {
     /// Takes over what the host grouped, and writes its lists to where copies start from.
     pub(crate) fn load(&mut self, device: &D, plan: &Plan) -> Result<(), Error> {
         let bytes = device.staged(&mut self.staging)?;
-        for ((table, places), counts) in self.host.tables().iter().zip(&plan.tables).zip(&mut self.tables) {
+        let tables = self.host.tables().iter().zip(&plan.tables).zip(&mut self.tables);
+        for (t, ((table, places), counts)) in tables.enumerate() {
             counts.lookups = table.lookups();
             counts.core_rows = table.core_rows;
             counts.dense_rows = table.dense.len();
@@ -93,11 +95,19 @@ impl<F: Element, D: Device> Group<F, D> {
             put(bytes, places.row_bags, &table.row_bags);
             put(bytes, places.row_factors, &table.row_factors);
             put(bytes, places.dense_rows, &table.dense);
+            if plan.is_fused(t) {
+                put_pairs(bytes, places, table, counts);
+                continue;
+            }
             for (k, (core, runs)) in places.cores.iter().zip(&mut counts.runs).enumerate() {
                 self.lists.find_digits(table, k);
                 self.lists.find_runs(table);
                 *runs = self.lists.put(bytes, core);
             }
+        }
+        let (memory, bags) = (D::address(&self.memory), self.host.bags());
+        for (number, descriptor) in fused::descriptors::<F>(plan, &self.tables, bags, memory).enumerate() {
+            put(bytes, plan.fused.descriptors + number * size_of_val(&descriptor), &[descriptor]);
         }
         (self.bags, self.fingerprint) = (self.host.bags(), self.host.fingerprint());
         Ok(())
@@ -155,6 +165,37 @@ impl Lists {
         put(bytes, core.run_starts, &self.run_starts);
         put(bytes, core.run_lookups, &self.run_lookups);
         self.run_digits.len()
+    }
+}
+
+/// Writes the lists of a fused table: its pairs, and the digits that occur.
+fn put_pairs<F: Real>(bytes: &mut [u8], places: &TablePlan, table: &TableGroup<F>, counts: &mut Counts) {
+    let ([firsts, middles], [first, middle, last_core]) = (&table.nodes.levels[..], &places.cores[..]) else { return };
+    let (last, pairs) = (&table.nodes.last, &places.pairs);
+    for ((core, digits), runs) in [first, middle, last_core]
+        .into_iter()
+        .zip([firsts.digits(), middles.digits(), last.digits()])
+        .zip(&mut counts.runs)
+    {
+        put(bytes, core.run_digits, digits);
+        *runs = digits.len();
+    }
+    let row_digits = last.digit_of().iter().map(|&number| last.digit(number as usize) as u32);
+    put_each(bytes, last_core.digits, row_digits);
+    put(bytes, pairs.row_pairs, &table.nodes.node_of);
+    put(bytes, pairs.pair_firsts, &middles.parents);
+    put(bytes, pairs.pair_rows, middles.child_starts());
+    put(bytes, pairs.middle_pairs, middles.group_starts());
+    put(bytes, pairs.first_starts, firsts.child_starts());
+    put(bytes, pairs.first_pairs, firsts.all_children());
+    put(bytes, pairs.last_starts, last.starts());
+    put(bytes, pairs.last_rows, last.all_rows());
+}
+
+/// Writes numbers to their place.
+fn put_each(bytes: &mut [u8], place: usize, numbers: impl Iterator<Item = u32>) {
+    for (slot, number) in bytes[place..].chunks_exact_mut(size_of::<u32>()).zip(numbers) {
+        slot.copy_from_slice(&number.to_ne_bytes());
     }
 }
 

@@ -12,6 +12,7 @@ pub mod driver;
 #[cfg(feature = "emulator")]
 mod emulator;
 mod error;
+mod fused;
 mod group;
 mod memory;
 #[cfg(feature = "cuda")]
@@ -20,7 +21,7 @@ mod ops;
 mod plan;
 mod view;
 
-pub use backend::Cuda;
+pub use backend::{Cuda, Method};
 pub use device::{Device, Element};
 #[cfg(feature = "cuda")]
 pub use driver::Driver;

@@ -9,6 +9,7 @@ const SOURCE: &str = concat!(
     include_str!("../kernels/common.cuh"),
     include_str!("../kernels/batched.cu"),
     include_str!("../kernels/dense.cu"),
+    include_str!("../kernels/fused.cu"),
 );
 
 /// Whether the library is found.

@@ -2,7 +2,8 @@
 
 use std::sync::OnceLock;
 
-use ttcore_cuda::{Cuda, Driver};
+use ttcore_cuda::driver::Queue;
+use ttcore_cuda::{Cuda, Driver, Element, Method};
 
 /// One GPU for all tests, with kernels compiled once.
 fn driver() -> Driver {
@@ -10,5 +11,15 @@ fn driver() -> Driver {
     DRIVER.get_or_init(|| Driver::new(0).expect("a GPU")).clone()
 }
 
-ttcore_tests::conformance!(gpu_f64, Cuda::<f64, _>::new(driver()).with_chunk(3), driver().queue().expect("a stream"));
-ttcore_tests::conformance!(gpu_f32, Cuda::<f32, _>::new(driver()), driver().queue().expect("a stream"));
+fn queue() -> Queue {
+    driver().queue().expect("a stream")
+}
+
+fn batched<F: Element>() -> Cuda<F, Driver> {
+    Cuda::new(driver()).with_method(Method::Batched)
+}
+
+ttcore_tests::conformance!(fused_f64, Cuda::<f64, _>::new(driver()), queue());
+ttcore_tests::conformance!(fused_f32, Cuda::<f32, _>::new(driver()), queue());
+ttcore_tests::conformance!(batched_f64, batched::<f64>().with_chunk(3), queue());
+ttcore_tests::conformance!(batched_f32, batched::<f32>(), queue());

@@ -83,7 +83,7 @@ impl<F: Element, D: Device> Step<'_, F, D> {
         for first in chunks(of.counts.lookups, self.plan.chunk) {
             let items = self.items(of, first);
             let rows = match saved {
-                Some(saved) => saved + of.places.saved_rows as u64 + bytes::<F>(first * dim),
+                Some(saved) => saved + of.places.saved as u64 + bytes::<F>(first * dim),
                 None => self.values(self.plan.scratch.rows),
             };
             if let (Some(shape), true) = (of.table.cores(), of.counts.core_rows > 0) {

@@ -4,11 +4,14 @@
 //! |---|---|
 //! | `batched.rs` | Algorithms 1 and 2 of the paper: pointer arrays, batched products, chunks of lookups; any `d` |
 //! | `dense.rs` | rows held as they are, and rules that move what a batch does not touch |
+//! | `fused.rs` | all tables of three cores, or none, in a few launches |
+//! | `product.rs` | batched products of row major matrices |
 //! | `expand.rs` | rows, uncompressed |
 
 mod batched;
 mod dense;
 mod expand;
+mod fused;
 mod product;
 
 use std::marker::PhantomData;
@@ -108,9 +111,11 @@ impl<'c, F: Element, D: Device> Step<'c, F, D> {
     /// Pooled rows of all tables to `out`; rows of the cores to `saved` too, if given.
     pub(crate) fn forward(&mut self, out: u64, saved: Option<u64>) -> Result<(), Error> {
         for t in 0..self.plan.tables.len() {
-            self.batched_forward(self.of(t), out, saved)?;
+            if !self.plan.is_fused(t) {
+                self.batched_forward(self.of(t), out, saved)?;
+            }
         }
-        Ok(())
+        self.fused_forward(out, saved)
     }
 
     /// Gradients of the weights of all lookups.
@@ -120,7 +125,7 @@ impl<'c, F: Element, D: Device> Step<'c, F, D> {
             let of = self.of(t);
             let Of { places, counts, .. } = of;
             let args = WeightsArgs {
-                rows: saved + places.saved_rows as u64,
+                rows: saved + places.saved as u64,
                 dense: of.dense,
                 dense_rows: self.list(places.dense_rows),
                 row_of: self.list(places.row_of),
@@ -133,23 +138,26 @@ impl<'c, F: Element, D: Device> Step<'c, F, D> {
                 count: counts.lookups as u32,
                 core_rows: counts.core_rows as u32,
             };
-            if counts.lookups > 0 {
+            if counts.lookups > 0 && !self.plan.is_fused(t) {
                 self.launch(Kernel::Weights, Dims::threads(counts.lookups), &args)?;
             }
             before += counts.lookups;
         }
-        Ok(())
+        self.fused_weights(saved, grad_out, out)
     }
 
     /// Gradients of all tables to their sinks.
-    pub(crate) fn backward(&mut self, grad_out: u64) -> Result<(), Error> {
+    pub(crate) fn backward(&mut self, saved: u64, grad_out: u64) -> Result<(), Error> {
+        self.fused_backward(saved, grad_out)?;
         for t in 0..self.plan.tables.len() {
             let of = self.of(t);
             if of.sink.is(Kind::Frozen) {
                 continue;
             }
-            self.batched_backward(of, grad_out)?;
-            self.dense_rows(of, grad_out)?;
+            if !self.plan.is_fused(t) {
+                self.batched_backward(of, grad_out)?;
+                self.dense_rows(of, grad_out)?;
+            }
             if of.sink.is(Kind::Adam) {
                 self.untouched(of)?;
             }
