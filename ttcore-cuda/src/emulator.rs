@@ -17,6 +17,9 @@ unsafe extern "C" {
 /// steps of the block, so results are the same.
 const MOST_THREADS: u32 = 16;
 
+/// Most blocks: so few that blocks have several units of work, one after the other, as they have in large batches on a GPU.
+const MOST_BLOCKS: u32 = 3;
+
 /// The host as a device.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Emulator;
@@ -116,7 +119,7 @@ impl Device for Emulator {
         args: &A,
     ) -> Result<(), Error> {
         let Dims { grid, block, shared } = dims;
-        let (name, block) = (kernel.entry(double), block.min(MOST_THREADS));
+        let (name, grid, block) = (kernel.entry(double), grid.min(MOST_BLOCKS), block.min(MOST_THREADS));
         // SAFETY: the caller's; the kernel reads the arguments during the call only.
         let found = unsafe { ttcore_emulator_launch(name.as_ptr(), grid, block, shared, ptr::from_ref(args).cast()) };
         let answer = || format!("there is no kernel {}", name.to_string_lossy());
