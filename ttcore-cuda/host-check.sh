@@ -33,6 +33,7 @@ fi
 cargo() { command cargo --config profile.dev.package.cudarc.opt-level=0 "$@"; }
 cargo clippy --locked -p ttcore-cuda --features cuda,emulator --all-targets -- -D warnings
 cargo clippy --locked -p dlrm --features cuda --all-targets -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --locked -p ttcore-cuda --no-deps --features cuda
 cargo test --locked -p ttcore-cuda --features cuda,emulator
 
 # Who does not ask for the feature has no trace of CUDA.

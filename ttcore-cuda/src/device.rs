@@ -1,6 +1,6 @@
 //! What the backend needs of a machine: memory, copies, kernels, batched products.
 //!
-//! [`Driver`](crate::Driver) is a GPU; [`Emulator`](crate::Emulator) runs the same kernel source on the host. Everything
+//! `Driver` (feature `cuda`) is a GPU; `Emulator` (feature `emulator`) runs the same kernel source on the host. Everything
 //! above this trait is the same for both, so tests on the second reach all of it.
 
 use std::ffi::CStr;
