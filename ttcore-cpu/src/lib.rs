@@ -31,7 +31,7 @@
 //! The environment variable `TTCORE_ISA` (`portable`, `avx2` or `avx512`) restricts the instruction set.
 
 mod divide;
-mod group;
+pub mod group;
 mod memory;
 mod ops;
 mod plan;

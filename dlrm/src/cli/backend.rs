@@ -22,6 +22,9 @@ pub(super) enum BackendArg {
     Cpu,
     /// Plain loops on one thread: the definition, not fast
     Reference,
+    /// The first NVIDIA GPU
+    #[cfg(feature = "cuda")]
+    Cuda,
 }
 
 impl BackendArgs {
@@ -31,6 +34,21 @@ impl BackendArgs {
         match self.backend {
             BackendArg::Cpu => self.threads.unwrap_or_else(all).get(),
             BackendArg::Reference => 1,
+            // Batches are grouped on the host.
+            #[cfg(feature = "cuda")]
+            BackendArg::Cuda => self.threads.unwrap_or_else(all).get(),
         }
     }
+}
+
+/// The CUDA backend.
+#[cfg(feature = "cuda")]
+pub(super) type Cuda = ttcore_cuda::Cuda<f32, ttcore_cuda::Driver>;
+
+/// The backend on the first GPU, and a stream of its own.
+#[cfg(feature = "cuda")]
+pub(super) fn cuda(threads: usize) -> Result<(Cuda, ttcore_cuda::driver::Queue), Box<dyn std::error::Error>> {
+    let driver = ttcore_cuda::Driver::new(0)?;
+    let queue = driver.queue()?;
+    Ok((Cuda::new(driver).with_threads(ttcore_cpu::Threads::new(threads)?), queue))
 }

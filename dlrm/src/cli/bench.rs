@@ -149,6 +149,12 @@ fn embedding(args: &EmbeddingArgs) -> super::Result {
             let host = Host { backend: "reference".into(), isa: "portable".into(), threads };
             bench::run(Reference::new, &mut (), &settings, &workload, host, tell)?
         }
+        #[cfg(feature = "cuda")]
+        BackendArg::Cuda => {
+            let (backend, mut queue) = super::backend::cuda(threads)?;
+            let host = Host { backend: "cuda".into(), isa: "none".into(), threads };
+            bench::run(|| backend.clone(), &mut queue, &settings, &workload, host, tell)?
+        }
     };
     progress.finish();
     if args.json {

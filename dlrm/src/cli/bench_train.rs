@@ -87,6 +87,12 @@ pub(super) fn run(args: &Args) -> super::Result {
             let host = Host { backend: "reference".into(), isa: "portable".into(), threads };
             train::run(Reference::new(), &mut (), model, &batches, host, tell)?
         }
+        #[cfg(feature = "cuda")]
+        BackendArg::Cuda => {
+            let (backend, mut queue) = super::backend::cuda(threads)?;
+            let host = Host { backend: "cuda".into(), isa: "none".into(), threads };
+            train::run(backend, &mut queue, model, &batches, host, tell)?
+        }
     };
     progress.finish();
     if args.json {

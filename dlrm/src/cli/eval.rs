@@ -84,6 +84,11 @@ pub(super) fn run(args: &Args) -> super::Result {
             let backend = Reference::<f32>::new();
             evaluate(backend, &mut (), &data, identity, &mut checkpoint, args.split, &mut console)
         }
+        #[cfg(feature = "cuda")]
+        BackendArg::Cuda => {
+            let (backend, mut queue) = super::backend::cuda(args.backend.threads())?;
+            evaluate(backend, &mut queue, &data, identity, &mut checkpoint, args.split, &mut console)
+        }
     };
     console.finish();
     let (evaluation, split) = (evaluation?, args.split);

@@ -1,4 +1,7 @@
 //! One batch: unique rows, the prefix tree above them, and the tasks of every region.
+//!
+//! Nothing in here computes with parameters, so other backends can group with it: they make a [`Cpu`](crate::Cpu), its plan
+//! and its group, and read the lists of [`Group::tables`].
 
 mod runs;
 mod sort;
@@ -16,7 +19,7 @@ use runs::Runs;
 use sort::Sorter;
 
 pub(crate) use tasks::{Part, Task, Tasks};
-pub(crate) use tree::{Level, Nodes};
+pub use tree::{Last, Level, Nodes};
 
 /// Lookups of a batch from which on its tables are sorted in parallel.
 const SHARED_LOOKUPS: usize = 2048;
@@ -33,27 +36,29 @@ pub struct Group<F> {
 
 /// One batch of one table. Rows are numbered in the order of their keys: those of the cores, then dense ones.
 #[derive(Debug)]
-pub(crate) struct TableGroup<F> {
+pub struct TableGroup<F> {
     /// First lookup of each bag, and the number of lookups.
-    pub(crate) bag_starts: Vec<u32>,
+    pub bag_starts: Vec<u32>,
     /// What the sum of each bag is multiplied by.
-    pub(crate) scales: Vec<F>,
+    pub scales: Vec<F>,
     /// Bag of each lookup.
-    pub(crate) bag_of: Vec<u32>,
+    pub bag_of: Vec<u32>,
     /// What each lookup is multiplied by: its weight and the scale of its bag.
-    pub(crate) factors: Vec<F>,
+    pub factors: Vec<F>,
     /// Unique row of each lookup.
-    pub(crate) row_of: Vec<u32>,
-    /// Bags of the lookups in the order of rows, and what each is multiplied by.
-    pub(crate) row_bags: Vec<u32>,
-    row_factors: Vec<F>,
+    pub row_of: Vec<u32>,
+    /// Bags of the lookups in the order of rows.
+    pub row_bags: Vec<u32>,
+    /// What the lookup at each place in the order of rows is multiplied by.
+    pub row_factors: Vec<F>,
     /// The unique rows: runs of lookups in the order of rows.
     rows: Runs,
     /// How many of the rows are held by the cores.
-    pub(crate) core_rows: usize,
+    pub core_rows: usize,
     /// Dense rows of the unique rows behind those of the cores, ascending.
-    pub(crate) dense: Vec<u64>,
-    pub(crate) nodes: Nodes,
+    pub dense: Vec<u64>,
+    /// The prefix tree.
+    pub nodes: Nodes,
     /// What each lookup was sorted by: for a dense table its row.
     pub(crate) keys: Vec<u64>,
     sorter: Sorter,
@@ -74,6 +79,21 @@ impl<F: Real> Group<F> {
             + Sorter::bytes(lookups);
         let nodes: usize = plan.trees.iter().flatten().map(Nodes::bytes).sum();
         plan.trees.len() * lists + nodes + Tasks::bytes(plan)
+    }
+
+    /// The batch of each table.
+    pub fn tables(&self) -> &[TableGroup<F>] {
+        &self.tables
+    }
+
+    /// How many bags each has.
+    pub fn bags(&self) -> usize {
+        self.bags
+    }
+
+    /// The fingerprint of the batch: see [`check::fingerprint`].
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
     }
 
     pub(crate) fn fill<'a>(
@@ -207,6 +227,12 @@ impl<F: Real> TableGroup<F> {
         }
     }
 
+    /// Where the lookups of each unique row begin in the order of rows, and the number of lookups; nothing before the first
+    /// batch.
+    pub fn row_starts(&self) -> &[u32] {
+        &self.rows.starts
+    }
+
     /// Where the lookups of a unique row are in the order of rows.
     pub(crate) fn lookups_of(&self, row: usize) -> std::ops::Range<usize> {
         self.rows.range(row)
@@ -223,7 +249,7 @@ impl<F: Real> TableGroup<F> {
     }
 
     /// How many lookups there are.
-    pub(crate) fn lookups(&self) -> usize {
+    pub fn lookups(&self) -> usize {
         self.row_bags.len()
     }
 }

@@ -8,20 +8,20 @@ use crate::plan::Tree;
 
 /// All nodes of one batch of a TT table, and its rows by their last digit.
 #[derive(Debug, Default)]
-pub(crate) struct Nodes {
+pub struct Nodes {
     /// Level `k` is `levels[k - 1]`.
-    pub(crate) levels: Vec<Level>,
+    pub levels: Vec<Level>,
     /// Rows by their last digit.
-    pub(crate) last: Last,
+    pub last: Last,
     /// For each row, its node at the last level.
-    pub(crate) node_of: Vec<u32>,
+    pub node_of: Vec<u32>,
 }
 
 /// The nodes of one level, in the order of their digit; those of one digit are a group, which shares a slice.
 #[derive(Debug, Default)]
-pub(crate) struct Level {
+pub struct Level {
     /// For each node, the node above. Empty at level 1.
-    pub(crate) parents: Vec<u32>,
+    pub parents: Vec<u32>,
     /// The nodes: runs of children.
     nodes: Runs,
     /// The groups: runs of nodes, with their digits.
@@ -34,7 +34,7 @@ pub(crate) struct Level {
 
 /// Rows by their last digit.
 #[derive(Debug, Default)]
-pub(crate) struct Last {
+pub struct Last {
     /// The digits: runs of rows in the order of their last digit.
     digits: Runs,
     rows: Vec<u32>,
@@ -131,28 +131,43 @@ impl Level {
     }
 
     /// How many groups there are.
-    pub(crate) fn groups(&self) -> usize {
+    pub fn groups(&self) -> usize {
         self.groups.len()
     }
 
     /// The digit of a group.
-    pub(crate) fn digit(&self, group: usize) -> usize {
+    pub fn digit(&self, group: usize) -> usize {
         self.groups.keys[group] as usize
     }
 
     /// The digits of all groups, ascending.
-    pub(crate) fn digits(&self) -> &[u64] {
+    pub fn digits(&self) -> &[u64] {
         &self.groups.keys
     }
 
     /// Nodes of a group.
-    pub(crate) fn nodes(&self, group: usize) -> Range<usize> {
+    pub fn nodes(&self, group: usize) -> Range<usize> {
         self.groups.range(group)
     }
 
     /// Children of a node.
     pub(crate) fn children(&self, node: usize) -> &[u32] {
         &self.children[self.child_range(node)]
+    }
+
+    /// Where the children of each node begin in [`Level::all_children`], at the last level its rows, and where the last end.
+    pub fn child_starts(&self) -> &[u32] {
+        &self.nodes.starts
+    }
+
+    /// Where the nodes of each group begin, and the number of nodes.
+    pub fn group_starts(&self) -> &[u32] {
+        &self.groups.starts
+    }
+
+    /// Children of all nodes, one node's behind another's. None at the last level: its children are rows in order.
+    pub fn all_children(&self) -> &[u32] {
+        &self.children
     }
 
     /// Where the children of a node are among all; at the last level, its rows.
@@ -194,28 +209,48 @@ impl Last {
     }
 
     /// How many different digits there are.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.digits.len()
     }
 
+    /// Whether no row of the batch is held by the cores.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// One of the digits.
-    pub(crate) fn digit(&self, number: usize) -> usize {
+    pub fn digit(&self, number: usize) -> usize {
         self.digits.keys[number] as usize
     }
 
     /// All digits, ascending.
-    pub(crate) fn digits(&self) -> &[u64] {
+    pub fn digits(&self) -> &[u64] {
         &self.digits.keys
     }
 
     /// The rows with a digit.
-    pub(crate) fn rows(&self, number: usize) -> &[u32] {
+    pub fn rows(&self, number: usize) -> &[u32] {
         &self.rows[self.digits.range(number)]
     }
 
     /// A row some places behind the first with a digit, which may have another: to ask for what will be needed soon.
     pub(crate) fn row_ahead(&self, number: usize, places: usize) -> Option<u32> {
         self.rows.get(self.digits.starts[number] as usize + places).copied()
+    }
+
+    /// Where the rows of each digit begin in [`Last::all_rows`], and the number of rows.
+    pub fn starts(&self) -> &[u32] {
+        &self.digits.starts
+    }
+
+    /// The rows of all digits, one digit's behind another's.
+    pub fn all_rows(&self) -> &[u32] {
+        &self.rows
+    }
+
+    /// Which of the digits each row has.
+    pub fn digit_of(&self) -> &[u32] {
+        &self.of
     }
 
     /// Which of the digits a row has.

@@ -31,6 +31,11 @@ pub(super) fn run(args: &Args) -> super::Result {
             threads.install(|| train(backend, &mut queue, &data, &settings, &options, &mut console))
         }
         BackendArg::Reference => train(Reference::<f32>::new(), &mut (), &data, &settings, &options, &mut console),
+        #[cfg(feature = "cuda")]
+        BackendArg::Cuda => {
+            let (backend, mut queue) = super::backend::cuda(args.backend.threads())?;
+            train(backend, &mut queue, &data, &settings, &options, &mut console)
+        }
     };
     console.finish();
     let outcome = outcome?;

@@ -1,0 +1,28 @@
+// The kernels as functions of the host, found by their names.
+
+#include "shim.h"
+
+#include "../kernels/common.cuh"
+#include "../kernels/batched.cu"
+#include "../kernels/dense.cu"
+#include "../kernels/fused.cu"
+
+// Runs a kernel to its end. False if there is none of this name.
+extern "C" bool ttcore_emulator_launch(const char* name, unsigned grid, unsigned threads, unsigned shared_bytes,
+                                       const void* args) {
+    for (const emulator::Entry& entry : emulator::entries()) {
+        if (std::strcmp(entry.name, name) == 0) {
+            emulator::launch(entry.kernel, entry.synchronises, grid, threads, shared_bytes, args);
+            return true;
+        }
+    }
+    return false;
+}
+
+// Whether there is a kernel of this name.
+extern "C" bool ttcore_emulator_has(const char* name) {
+    for (const emulator::Entry& entry : emulator::entries()) {
+        if (std::strcmp(entry.name, name) == 0) return true;
+    }
+    return false;
+}

@@ -1,0 +1,93 @@
+// What all kernels share. The sources are compiled twice: by NVRTC for the device, and as C++ behind emulator/shim.h for
+// tests on machines without one. So they use what both have: no headers, no atomics, `SHARED` for shared memory.
+//
+// Every number has one owner, a thread of one block, which sums in an order that follows from the batch alone. Loops go
+// in steps of the block or grid, so any launch size gives the same result.
+
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+// A kernel that is written for both types of numbers. One whose threads meet at barriers says so, for the emulator.
+#ifndef KERNEL
+#define KERNEL(name, Args)                                                                              \
+    extern "C" __global__ void __launch_bounds__(256) name##_f32(Args<float> args) { name(args); }      \
+    extern "C" __global__ void __launch_bounds__(256) name##_f64(Args<double> args) { name(args); }
+#define KERNEL_WITH_BARRIERS(name, Args) KERNEL(name, Args)
+
+// Dynamic shared memory as numbers of a type.
+extern __shared__ u64 ttcore_shared[];
+#define SHARED(T, name) T* name = reinterpret_cast<T*>(ttcore_shared)
+#endif
+
+// Asserts the size of a struct of arguments, as src/args.rs does. They have no padding that a compiler could choose.
+#define SIZE(Args, bytes)                                                       \
+    static_assert(sizeof(Args<float>) == bytes, "as in src/args.rs");           \
+    static_assert(sizeof(Args<double>) == bytes, "as in src/args.rs")
+
+// What becomes of the gradients of a table: `Kind` in src/args.rs.
+enum { ACCUMULATE = 0, SGD = 1, ADAGRAD = 2, ADAM = 3, FROZEN = 4 };
+
+template <class F>
+struct Sink {
+    F* params;
+    // Gradients to add to, or the first plane of the state.
+    F* first;
+    F* second;
+    // Learning rates of cores and dense rows; for Adam with its first correction.
+    double core_rate;
+    double dense_rate;
+    double beta1;
+    double beta2;
+    double eps;
+    // Root of Adam's second correction.
+    double root;
+    u64 kind;
+};
+SIZE(Sink, 80);
+
+// One number's gradient: ttcore's `Update::apply`, line by line.
+template <class F>
+__device__ void apply(const Sink<F>& sink, double rate64, u64 at, F g) {
+    F rate = (F)rate64, eps = (F)sink.eps;
+    if (sink.kind == ACCUMULATE) {
+        sink.first[at] += g;
+    } else if (sink.kind == SGD) {
+        sink.params[at] -= rate * g;
+    } else if (sink.kind == ADAGRAD) {
+        // Nothing happens to a zero gradient anyway, unless state and eps are zero too: this avoids 0 / 0.
+        if (g != (F)0) {
+            F h = sink.first[at] + g * g;
+            sink.first[at] = h;
+            sink.params[at] -= rate * g / (sqrt(h) + eps);
+        }
+    } else if (sink.kind == ADAM) {
+        F b1 = (F)sink.beta1, b2 = (F)sink.beta2;
+        F m = b1 * sink.first[at] + ((F)1 - b1) * g;
+        F v = b2 * sink.second[at] + ((F)1 - b2) * g * g;
+        sink.first[at] = m;
+        sink.second[at] = v;
+        sink.params[at] -= rate * m / (sqrt(v) / (F)sink.root + eps);
+    }
+}
+
+// Place of the first of `count` ascending numbers that is not below `x`.
+template <class T>
+__device__ u32 lower_bound(const T* numbers, u32 count, u64 x) {
+    u32 low = 0;
+    while (count > 0) {
+        u32 half = count / 2;
+        if (numbers[low + half] < x) {
+            low += half + 1;
+            count -= half + 1;
+        } else {
+            count = half;
+        }
+    }
+    return low;
+}
+
+// Where a unique row lies that is not held by cores.
+template <class F>
+__device__ const F* dense_row(const F* dense, const u64* dense_rows, u32 number, u64 dim) {
+    return dense + dense_rows[number] * dim;
+}

@@ -1,0 +1,286 @@
+//! Arguments of the kernels: the structs of `kernels/`, field by field. Their sizes are asserted on both sides.
+//!
+//! Addresses are `u64`, of numbers of the kernel's type where `kernels/` says `F*`; 0 is null.
+
+use ttcore::{Rule, Update};
+
+/// Marks the structs that kernels take.
+///
+/// # Safety
+///
+/// The struct is `repr(C)` and laid out as the one of the same name in `kernels/`.
+pub unsafe trait Args: Copy {}
+
+macro_rules! args {
+    ($($(#[$doc:meta])* $name:ident: $bytes:literal { $($field:ident: $type:ty,)* })*) => {$(
+        $(#[$doc])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug)]
+        #[allow(missing_docs)]
+        pub struct $name {
+            $(pub $field: $type,)*
+        }
+
+        // Without padding too: then order and types of the fields are all there is to a layout.
+        const _: () = assert!(size_of::<$name>() == $bytes && $bytes == 0 $(+ size_of::<$type>())*);
+
+        // SAFETY: the fields are those of the struct in kernels/, whose size is asserted there.
+        unsafe impl Args for $name {}
+    )*};
+}
+
+args! {
+    /// What becomes of the gradients of a table.
+    Sink: 80 {
+        params: u64,
+        first: u64,
+        second: u64,
+        core_rate: f64,
+        dense_rate: f64,
+        beta1: f64,
+        beta2: f64,
+        eps: f64,
+        root: f64,
+        kind: u64,
+    }
+
+    /// An operand of a batched product.
+    Operand: 24 { base: u64, stride: u64, digits: u64, }
+
+    /// Of [`Kernel::Pointers`](crate::device::Kernel::Pointers).
+    PointersArgs: 112 {
+        operands: [Operand; 3],
+        pointers: u64,
+        row_of: u64,
+        first: u64,
+        count: u32,
+        capacity: u32,
+        core_rows: u32,
+        unused: u32,
+    }
+
+    /// Of [`Kernel::Pool`](crate::device::Kernel::Pool).
+    PoolArgs: 96 {
+        rows: u64,
+        dense: u64,
+        dense_rows: u64,
+        row_of: u64,
+        bag_starts: u64,
+        factors: u64,
+        out: u64,
+        stride: u64,
+        dim: u64,
+        first: u64,
+        count: u32,
+        core_rows: u32,
+        bags: u32,
+        unused: u32,
+    }
+
+    /// Of [`Kernel::RowGradients`](crate::device::Kernel::RowGradients).
+    RowGradientsArgs: 64 {
+        grad_out: u64,
+        bag_of: u64,
+        factors: u64,
+        grads: u64,
+        stride: u64,
+        dim: u64,
+        first: u64,
+        count: u64,
+    }
+
+    /// Of [`Kernel::Accumulate`](crate::device::Kernel::Accumulate).
+    AccumulateArgs: 64 {
+        digits: u64,
+        starts: u64,
+        lookups: u64,
+        grads: u64,
+        target: u64,
+        first: u64,
+        count: u32,
+        runs: u32,
+        len: u64,
+    }
+
+    /// Of [`Kernel::ApplySlices`](crate::device::Kernel::ApplySlices).
+    ApplyArgs: 120 { sink: Sink, digits: u64, grads: u64, base: u64, len: u64, runs: u64, }
+
+    /// Of [`Kernel::Weights`](crate::device::Kernel::Weights).
+    WeightsArgs: 88 {
+        rows: u64,
+        dense: u64,
+        dense_rows: u64,
+        row_of: u64,
+        bag_of: u64,
+        scales: u64,
+        grad_out: u64,
+        out: u64,
+        stride: u64,
+        dim: u64,
+        count: u32,
+        core_rows: u32,
+    }
+
+    /// Of [`Kernel::DenseRows`](crate::device::Kernel::DenseRows).
+    DenseArgs: 152 {
+        sink: Sink,
+        dense_rows: u64,
+        starts: u64,
+        bags: u64,
+        factors: u64,
+        grad_out: u64,
+        stride: u64,
+        dim: u64,
+        base: u64,
+        rows: u64,
+    }
+
+    /// Of [`Kernel::Untouched`](crate::device::Kernel::Untouched).
+    UntouchedArgs: 120 {
+        sink: Sink,
+        touched: u64,
+        base: u64,
+        slices: u64,
+        len: u64,
+        count: u32,
+        cores: u32,
+    }
+
+    /// Of [`Kernel::CopyRows`](crate::device::Kernel::CopyRows).
+    CopyRowsArgs: 40 { dense_rows: u64, dense: u64, out: u64, dim: u64, count: u64, }
+
+    /// One table of a batch, for the fused kernels, which read it from the memory of the group.
+    FusedTable: 296 {
+        bag_starts: u64,
+        bag_of: u64,
+        row_of: u64,
+        factors: u64,
+        scales: u64,
+        row_starts: u64,
+        row_bags: u64,
+        row_factors: u64,
+        dense_rows: u64,
+        row_pairs: u64,
+        row_digits: u64,
+        pair_firsts: u64,
+        pair_rows: u64,
+        digits: [u64; 3],
+        middle_pairs: u64,
+        first_starts: u64,
+        first_pairs: u64,
+        last_starts: u64,
+        last_rows: u64,
+        products: u64,
+        row_grads: u64,
+        product_grads: u64,
+        first_grads: u64,
+        core2: u64,
+        core3: u64,
+        dense: u64,
+        column: u64,
+        lookups_before: u64,
+        middles_before: u32,
+        outers_before: u32,
+        bags: u32,
+        lookups: u32,
+        core_rows: u32,
+        dense_count: u32,
+        firsts: u32,
+        middles: u32,
+        lasts: u32,
+        n1: u32,
+        n2: u32,
+        n3: u32,
+        r1: u32,
+        r2: u32,
+    }
+
+    /// Of the fused kernels, all alike.
+    FusedArgs: 2616 {
+        tables: u64,
+        products: u64,
+        scratch: u64,
+        grad_out: u64,
+        out: u64,
+        stride: u64,
+        count: u32,
+        shared: u32,
+        sinks: [Sink; FUSED_TABLES],
+    }
+}
+
+/// Tables of one launch of the fused kernels: what becomes of their gradients fits into the arguments of a kernel.
+pub const FUSED_TABLES: usize = 32;
+
+// SAFETY: of integers alone, for which any bits are values.
+unsafe impl bytemuck::Zeroable for FusedTable {}
+
+// SAFETY: as above, and without padding, as asserted above.
+unsafe impl bytemuck::Pod for FusedTable {}
+
+/// [`Sink::kind`], as in `kernels/common.cuh`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Kind {
+    /// Added to `first`.
+    Accumulate = 0,
+    /// Applied by SGD.
+    Sgd = 1,
+    /// Applied by Adagrad, with its state in `first`.
+    Adagrad = 2,
+    /// Applied by Adam, with its state in `first` and `second`.
+    Adam = 3,
+    /// Not wanted.
+    Frozen = 4,
+}
+
+impl Sink {
+    /// Of a table that is not trained.
+    pub fn frozen(params: u64) -> Self {
+        Self {
+            params,
+            first: 0,
+            second: 0,
+            core_rate: 0.0,
+            dense_rate: 0.0,
+            beta1: 0.0,
+            beta2: 0.0,
+            eps: 0.0,
+            root: 1.0,
+            kind: Kind::Frozen as u64,
+        }
+    }
+
+    /// That adds to gradients.
+    pub fn accumulate(params: u64, grads: u64) -> Self {
+        Self { first: grads, kind: Kind::Accumulate as u64, ..Self::frozen(params) }
+    }
+
+    /// That applies a rule, with two planes of state: what the host can compute once, as `Update::apply` does. `None` for a
+    /// rule that there is no kernel for.
+    pub fn update(params: u64, state: [u64; 2], update: &Update) -> Option<Self> {
+        let [first, second] = state;
+        let (core_rate, dense_rate) = (update.core_lr(), update.lr);
+        let base = Self { first, second, core_rate, dense_rate, ..Self::frozen(params) };
+        Some(match update.rule {
+            Rule::Sgd => Self { kind: Kind::Sgd as u64, ..base },
+            Rule::Adagrad { eps } => Self { eps, kind: Kind::Adagrad as u64, ..base },
+            Rule::Adam { beta1, beta2, eps } => {
+                let [mean, square] = [beta1, beta2].map(|beta| 1.0 - beta.powf(update.step.max(1) as f64));
+                let (core_rate, dense_rate) = (core_rate / mean, dense_rate / mean);
+                Self { core_rate, dense_rate, beta1, beta2, eps, root: square.sqrt(), kind: Kind::Adam as u64, ..base }
+            }
+            _ => return None,
+        })
+    }
+
+    /// What becomes of gradients.
+    pub fn is(&self, kind: Kind) -> bool {
+        self.kind == kind as u64
+    }
+
+    /// Whether a rule is applied.
+    pub fn updates(&self) -> bool {
+        !self.is(Kind::Accumulate) && !self.is(Kind::Frozen)
+    }
+}

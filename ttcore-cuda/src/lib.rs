@@ -1,0 +1,34 @@
+#![cfg_attr(not(any(feature = "cuda", feature = "emulator")), doc = "Empty without its feature `cuda`.")]
+#![cfg_attr(any(feature = "cuda", feature = "emulator"), doc = include_str!("../README.md"))]
+#![cfg(any(feature = "cuda", feature = "emulator"))]
+
+pub mod args;
+mod backend;
+#[cfg(feature = "cuda")]
+mod blas;
+pub mod device;
+#[cfg(feature = "cuda")]
+pub mod driver;
+#[cfg(feature = "emulator")]
+mod emulator;
+mod error;
+mod fused;
+mod group;
+mod memory;
+#[cfg(feature = "cuda")]
+pub mod nvrtc;
+mod ops;
+mod plan;
+mod view;
+
+pub use backend::{Cuda, Method};
+pub use device::{Device, Element};
+#[cfg(feature = "cuda")]
+pub use driver::Driver;
+#[cfg(feature = "emulator")]
+pub use emulator::Emulator;
+pub use error::Error;
+pub use group::Group;
+pub use memory::{Saved, Scratch};
+pub use plan::Plan;
+pub use view::{Buffer, View, ViewMut};

@@ -1,0 +1,37 @@
+//! What forward leaves for backward, and what both work in.
+
+use std::sync::Arc;
+
+use ttcore::Layout;
+use ttcore::check::Stamp;
+
+use crate::args::Sink;
+use crate::device::Device;
+use crate::plan::Plan;
+
+/// What forward leaves for backward.
+pub struct Saved<D: Device> {
+    pub(crate) layout: Arc<Layout>,
+    pub(crate) stamp: Stamp,
+    pub(crate) memory: D::Memory,
+}
+
+/// Memory for intermediate values.
+pub struct Scratch<D: Device> {
+    pub(crate) layout: Arc<Layout>,
+    pub(crate) memory: D::Memory,
+    /// What becomes of each table's gradients in a call, and where its parameters are.
+    pub(crate) sinks: Vec<Sink>,
+}
+
+impl<D: Device> Saved<D> {
+    pub(crate) fn new(plan: &Plan, memory: D::Memory) -> Self {
+        Self { layout: plan.layout.clone(), stamp: Stamp::default(), memory }
+    }
+}
+
+impl<D: Device> Scratch<D> {
+    pub(crate) fn new(plan: &Plan, memory: D::Memory) -> Self {
+        Self { layout: plan.layout.clone(), memory, sinks: Vec::with_capacity(plan.tables.len()) }
+    }
+}

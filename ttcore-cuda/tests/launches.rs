@@ -1,0 +1,138 @@
+//! A fused step is the same launches with the same arguments, whatever the batch: what a CUDA graph needs that is captured
+//! once and replayed.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use ttcore::{Backend, Bags, EmbeddingBagCollection, Mode, Offsets, Pooling, TableConfig, TtShape};
+use ttcore_cuda::args::Args;
+use ttcore_cuda::device::{Dims, Gemm, Kernel};
+use ttcore_cuda::{Cuda, Device, Emulator, Error};
+
+/// What the device was asked for in a step: kernels with their dimensions and arguments, or the name of anything else.
+#[derive(Debug, PartialEq)]
+enum Asked {
+    Launch(Kernel, u32, u32, u32, Vec<u8>),
+    Other(&'static str),
+}
+
+/// The emulator, with a list of what it was asked for.
+#[derive(Clone, Default)]
+struct Recorder(Rc<RefCell<Vec<Asked>>>);
+
+impl Recorder {
+    fn note(&self, what: &'static str) {
+        self.0.borrow_mut().push(Asked::Other(what));
+    }
+}
+
+impl Device for Recorder {
+    type Queue = ();
+    type Memory = <Emulator as Device>::Memory;
+    type Staging = <Emulator as Device>::Staging;
+
+    fn allocate(&self, queue: &mut (), bytes: usize) -> Result<Self::Memory, Error> {
+        self.note("allocate");
+        Emulator.allocate(queue, bytes)
+    }
+
+    fn address(memory: &Self::Memory) -> u64 {
+        Emulator::address(memory)
+    }
+
+    fn staging(&self, bytes: usize) -> Result<Self::Staging, Error> {
+        Emulator.staging(bytes)
+    }
+
+    fn staged<'a>(&self, staging: &'a mut Self::Staging) -> Result<&'a mut [u8], Error> {
+        Emulator.staged(staging)
+    }
+
+    unsafe fn send(&self, queue: &mut (), from: &mut Self::Staging, to: u64, bytes: usize) -> Result<(), Error> {
+        self.note("send");
+        // SAFETY: the caller's.
+        unsafe { Emulator.send(queue, from, to, bytes) }
+    }
+
+    unsafe fn upload(&self, queue: &mut (), from: &[u8], to: u64) -> Result<(), Error> {
+        self.note("upload");
+        // SAFETY: the caller's.
+        unsafe { Emulator.upload(queue, from, to) }
+    }
+
+    unsafe fn download(&self, queue: &mut (), from: u64, to: &mut [u8]) -> Result<(), Error> {
+        self.note("download");
+        // SAFETY: the caller's.
+        unsafe { Emulator.download(queue, from, to) }
+    }
+
+    unsafe fn zero(&self, queue: &mut (), at: u64, bytes: usize) -> Result<(), Error> {
+        self.note("zero");
+        // SAFETY: the caller's.
+        unsafe { Emulator.zero(queue, at, bytes) }
+    }
+
+    fn synchronize(&self, queue: &mut ()) -> Result<(), Error> {
+        self.note("synchronize");
+        Emulator.synchronize(queue)
+    }
+
+    unsafe fn launch<A: Args>(
+        &self,
+        queue: &mut (),
+        kernel: Kernel,
+        double: bool,
+        dims: Dims,
+        args: &A,
+    ) -> Result<(), Error> {
+        // SAFETY: arguments have no padding.
+        let bytes = unsafe { std::slice::from_raw_parts(std::ptr::from_ref(args).cast::<u8>(), size_of::<A>()) };
+        self.0.borrow_mut().push(Asked::Launch(kernel, dims.grid, dims.block, dims.shared, bytes.to_vec()));
+        // SAFETY: the caller's.
+        unsafe { Emulator.launch(queue, kernel, double, dims, args) }
+    }
+
+    unsafe fn gemm(&self, queue: &mut (), double: bool, gemm: &Gemm) -> Result<(), Error> {
+        self.note("gemm");
+        // SAFETY: the caller's.
+        unsafe { Emulator.gemm(queue, double, gemm) }
+    }
+}
+
+type Recorded = Cuda<f32, Recorder>;
+
+#[test]
+fn a_fused_step_is_the_same_for_every_batch() {
+    let shape = || TtShape::with_rank(60, &[4, 5, 3], &[2, 2, 2], 3).expect("a shape");
+    // More tables than fit into one launch.
+    let mut configs = vec![TableConfig::dense(60, 8).expect("a table")];
+    configs.extend((0..39).map(|_| TableConfig::tt(shape())));
+    let tables = configs.len();
+    let recorder = Recorder::default();
+    let backend = Recorded::new(recorder.clone());
+    let mut collection = EmbeddingBagCollection::new(backend, &mut (), configs, 4, 12, 1).expect("tables");
+    let mut batch = collection.batch(&mut ()).expect("memory");
+    let stride = collection.layout().stride();
+    let mut out = collection.backend().alloc(&mut (), 4 * stride).expect("memory");
+    let grad = collection.backend().alloc(&mut (), 4 * stride).expect("memory");
+
+    let mut step = |indices: &[u32], offsets: &[u32]| {
+        let bags = Bags::new(60, indices, Offsets::Starts(offsets), Pooling::Mean, None).expect("bags");
+        collection.group(&mut (), &mut batch, vec![bags; tables], Mode::Train).expect("group");
+        recorder.0.borrow_mut().clear();
+        let outputs = 0..offsets.len() * stride;
+        let out = Recorded::slice_mut(out.view_mut(), outputs.clone());
+        collection.forward(&mut (), &mut batch, out).expect("forward");
+        let grad = Recorded::slice(grad.view(), outputs);
+        collection.step(&mut (), &batch, grad, 0.1, None).expect("step");
+        recorder.0.take()
+    };
+    let first = step(&[0, 1, 59, 59], &[0, 1, 1, 3]);
+    let kernels: Vec<_> =
+        first.iter().map(|asked| if let Asked::Launch(kernel, ..) = asked { Some(*kernel) } else { None }).collect();
+    let launch = [Kernel::FusedPairs, Kernel::FusedPool].map(Some);
+    let backward = [Kernel::FusedMiddle, Kernel::FusedOuter].map(Some);
+    assert_eq!(kernels, [launch, launch, backward, backward].concat(), "and nothing that waits or copies");
+    assert!(step(&[7; 12], &[0, 6]) == first);
+    assert!(step(&[], &[0]) == first);
+}
