@@ -252,6 +252,23 @@ fn a_batch_may_be_larger_than_all_lines() {
     assert_eq!((&all["test"]["lines"], &all["validation"]["lines"]), (&50.into(), &50.into()));
 }
 
+#[cfg(unix)]
+#[test]
+fn more_checkpoints_than_files_can_be_open() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let kept = folder.path().join("kept");
+    let run = train("--json --max-iterations 2 --checkpoint-dir", &[text(&kept)]);
+    json(&run);
+    for copy in 0..60 {
+        fs::copy(kept.join("final.safetensors"), kept.join(format!("checkpoint-{copy}.safetensors"))).expect("a copy");
+    }
+    let limited = "ulimit -n 40; exec \"$0\" \"$@\"";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", limited, env!("CARGO_BIN_EXE_dlrm")]).args(&run).arg("--resume");
+    let output = command.output().expect("a shell");
+    assert!(output.status.success() && !stderr(&output).contains("skipping"), "{}", stderr(&output));
+}
+
 #[test]
 fn no_more_threads_are_started_than_a_machine_bears() {
     for command in ["train", "eval --checkpoint none", "prepare none -o none", "synth -o none"] {

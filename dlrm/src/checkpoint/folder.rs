@@ -67,27 +67,31 @@ impl Folder {
     ///
     /// [`CheckpointError`] if the folder cannot be read, or the newest is of another version of this program.
     pub fn newest(&mut self) -> Result<(Option<Checkpoint>, Vec<Skipped>), CheckpointError> {
-        let (mut opened, mut skipped) = (Vec::new(), Vec::new());
+        let (mut found, mut skipped) = (Vec::new(), Vec::new());
         for path in self.files()? {
+            // Closed again: a folder may have more files than a program can open at once.
             match Checkpoint::open(&path) {
-                Ok(checkpoint) => opened.push(checkpoint),
+                Ok(checkpoint) => found.push((checkpoint.iteration(), path)),
                 Err(error) if error.is_damage() => skipped.push(Skipped(error)),
                 Err(error) => return Err(error),
             }
         }
-        opened.sort_by_key(Checkpoint::iteration);
+        found.sort_by_key(|&(iteration, _)| iteration);
         let mut newest = None;
         while newest.is_none()
-            && let Some(mut checkpoint) = opened.pop()
+            && let Some((_, path)) = found.last()
         {
-            match checkpoint.verify() {
-                Ok(()) => newest = Some(checkpoint),
-                Err(error) if error.is_damage() => skipped.push(Skipped(error)),
+            let whole = Checkpoint::open(path).and_then(|mut checkpoint| checkpoint.verify().map(|()| checkpoint));
+            match whole {
+                Ok(checkpoint) => newest = Some(checkpoint),
+                Err(error) if error.is_damage() => {
+                    skipped.push(Skipped(error));
+                    found.pop();
+                }
                 Err(error) => return Err(error),
             }
         }
-        let older = opened.iter().chain(&newest).map(|checkpoint| checkpoint.path().to_owned());
-        self.kept = older.filter(|path| !path.ends_with(FINAL)).collect();
+        self.kept = found.into_iter().map(|(_, path)| path).filter(|path| !path.ends_with(FINAL)).collect();
         Ok((newest, skipped))
     }
 
