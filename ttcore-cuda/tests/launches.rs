@@ -4,7 +4,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use ttcore::{Backend, Bags, EmbeddingBagCollection, Mode, Offsets, Pooling, TableConfig, TtShape};
+use ttcore::backend::{Call, Version};
+use ttcore::{Backend, Bags, EmbeddingBagCollection, Layout, Mode, Offsets, Pooling, Table, TableConfig, TtShape};
 use ttcore_cuda::args::Args;
 use ttcore_cuda::device::{Dims, Gemm, Kernel};
 use ttcore_cuda::{Cuda, Device, Emulator, Error};
@@ -135,4 +136,26 @@ fn a_fused_step_is_the_same_for_every_batch() {
     assert_eq!(kernels, [launch, launch, backward, backward].concat(), "and nothing that waits or copies");
     assert!(step(&[7; 12], &[0, 6]) == first);
     assert!(step(&[], &[0]) == first);
+}
+
+#[test]
+fn a_group_without_a_batch_launches_nothing() {
+    let recorder = Recorder::default();
+    let backend = Recorded::new(recorder.clone());
+    let shape = TtShape::with_rank(60, &[4, 5, 3], &[2, 2, 2], 3).expect("a shape");
+    let params = backend.alloc(&mut (), shape.parameters()).expect("memory");
+    let layout = Layout::new(vec![Table::tt(shape)], 2, 4).expect("a layout");
+    let plan = backend.plan(&mut (), layout).expect("a plan");
+    let mut group = backend.new_group(&mut (), &plan).expect("memory");
+    let mut scratch = backend.new_scratch(&mut (), &plan).expect("memory");
+    let bags = |rows| Bags::new(rows, &[0u32, 1, 2], Offsets::Starts(&[0, 2]), Pooling::Sum, None).expect("bags");
+    backend.group(&mut (), &plan, [bags(60)], &mut group).expect("a batch");
+    backend.group(&mut (), &plan, [bags(61)], &mut group).expect_err("rows of another table");
+
+    // The device still has the first batch, for which this output has no room.
+    let mut out = backend.alloc(&mut (), 0).expect("memory");
+    recorder.0.borrow_mut().clear();
+    let call = Call { plan: &plan, group: &group, queue: &mut (), scratch: &mut scratch };
+    backend.forward(call, Version(0), [params.view()], out.view_mut(), None).expect("nothing to do");
+    assert_eq!(recorder.0.take(), []);
 }

@@ -46,9 +46,11 @@ impl<F: Element, D: Device> Step<'_, F, D> {
         Ok(())
     }
 
-    /// The first table of each launch, among the fused ones.
+    /// The first table of each launch, among the fused ones. None for a group that holds no batch, perhaps after an error:
+    /// its memory on the device may still describe one, for which there is no output.
     fn launches(&self) -> impl Iterator<Item = usize> + use<F, D> {
-        (0..self.plan.fused.tables.len()).step_by(FUSED_TABLES)
+        let tables = if self.bags == 0 { 0 } else { self.plan.fused.tables.len() };
+        (0..tables).step_by(FUSED_TABLES)
     }
 
     /// What all kernels are given for the tables of a launch.
