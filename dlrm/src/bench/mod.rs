@@ -21,7 +21,6 @@ mod batches;
 mod count;
 mod error;
 mod report;
-mod scatter;
 mod sgemm;
 mod subject;
 pub mod train;
@@ -36,7 +35,6 @@ pub use batches::Batches;
 pub use count::Counts;
 pub use error::{Content, WorkloadError};
 pub use report::{Host, Report};
-pub use scatter::Scatter;
 pub use sgemm::machine_gflops;
 pub use workload::{Generator, Order, Workload};
 

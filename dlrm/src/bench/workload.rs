@@ -12,7 +12,7 @@ use serde::Serialize;
 use ttcore::{Bags, BagsError, Offsets, Pooling};
 
 use super::error::{Content, WorkloadError};
-use super::scatter::Scatter;
+use crate::data;
 
 /// Names of the tensors of a workload file.
 const INDICES: &str = "indices";
@@ -102,13 +102,14 @@ impl Workload {
             return Err(zipf_must);
         }
         let ranks = Zipf::new(rows as f64, zipf).map_err(|_| zipf_must)?;
-        let scatter = Scatter::new(rows, seed);
+        let all = usize::try_from(rows).map_err(|_| must("number of rows", "small enough for this machine"))?;
+        let scatter = data::Order::new(0..all, seed);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let draw = |_| {
             // The bound covers rounding beyond the last rank.
             let rank = (ranks.sample(&mut rng) as u64).clamp(1, rows) - 1;
             (match order {
-                Order::Scattered => scatter.row(rank),
+                Order::Scattered => scatter.row(rank as usize) as u64,
                 Order::Sorted => rank,
             }) as i64
         };
