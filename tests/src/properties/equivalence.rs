@@ -27,7 +27,12 @@ pub fn agree<A: Backend, B: Backend<Float = A::Float>>(one: &Device<A>, other: &
     });
 }
 
-fn step<A: Backend, B: Backend<Float = A::Float>>(
+/// One step of two backends on the same numbers: the parameters the first comes to.
+///
+/// # Panics
+///
+/// If outputs, gradients, gradients of the weights or updated parameters differ.
+pub fn step<A: Backend, B: Backend<Float = A::Float>>(
     case: &Case,
     one: &mut Harness<'_, A>,
     other: &mut Harness<'_, B>,

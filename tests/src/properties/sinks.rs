@@ -15,7 +15,9 @@ use crate::tolerance::{Expected, assert_close, assert_same};
 /// [`amplification`].
 const EPS: f64 = 0.125;
 
-const RULES: [Rule; 3] = [Rule::Sgd, Rule::Adagrad { eps: EPS }, Rule::Adam { beta1: 0.75, beta2: 0.875, eps: EPS }];
+/// The rules that steps are compared for.
+pub const RULES: [Rule; 3] =
+    [Rule::Sgd, Rule::Adagrad { eps: EPS }, Rule::Adam { beta1: 0.75, beta2: 0.875, eps: EPS }];
 
 /// How many times a small change of the gradient is found in the step, divided by the learning rate, at most.
 ///
@@ -94,7 +96,11 @@ pub fn fused_is_accumulate_then_apply<B: Backend>(device: &Device<B>) {
 
 /// Parameters and state after [`Update::apply`] on the host, and how accurately backward's own can be compared with
 /// them, for gradients whose products have the absolute sums `sums`.
-fn applied<F: Real>(
+///
+/// # Panics
+///
+/// For a rule that is not one of [`RULES`].
+pub fn applied<F: Real>(
     table: &Table,
     update: &Update,
     params: &[f64],
