@@ -1,8 +1,8 @@
 //! That a checkpoint can be what it says of itself.
 //!
 //! Its checksum says that it is what somebody wrote, not that this program did. So before memory is taken for a model,
-//! the settings must be those of a model, and the file must have the tensors of that model: what is asked for is then no
-//! more than a few times what lies on the disk.
+//! the settings must be those of a model, and the file must have the tensors of that model: what is taken is then a
+//! multiple of what lies on the disk, for the gradients, the batch, and 16 counts for each cached row.
 
 use safetensors::tensor::Dtype;
 

@@ -114,7 +114,7 @@ impl Checkpoint {
     /// # Errors
     ///
     /// [`CheckpointError`] if it is no checkpoint, of another version, or does not have the length and the tensors that it
-    /// should: its settings ask for no more memory than a few times the length of the file.
+    /// should: the model of its settings takes no more memory than a multiple of the length of the file.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let open = || {
             let reader = Reader::open(path)?;
