@@ -30,7 +30,8 @@ impl Dataset {
     /// # Errors
     ///
     /// As [`Dataset::read`] for a file. For a directory, if there is no finished data set in it, or it is of another
-    /// version or damaged; damage of the rows that leaves their length alone is found by [`Dataset::verify`] only.
+    /// version or damaged. Of damage of the rows that leaves their length alone, [`Dataset::fill_batch`] finds what no line
+    /// gives, and [`Dataset::verify`] all.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
         if path.is_dir() { Self::open_prepared(path) } else { Self::from_path(path) }
