@@ -15,9 +15,9 @@ use ttcore_tests::{Device, equivalence, oracle};
 use crate::numbers::decode;
 
 /// Rows of a table, padding included, columns and ranks, at most: the oracle goes through them number by number.
-const MOST_ROWS: usize = 1 << 9;
-const MOST_COLUMNS: usize = 20;
-const MOST_RANK: usize = 9;
+const MOST_ROWS: usize = 1 << 8;
+const MOST_COLUMNS: usize = 16;
+const MOST_RANK: usize = 6;
 /// Bags of a batch, and lookups of a bag, at most.
 const MOST_BAGS: usize = 5;
 const MOST_LOOKUPS: usize = 5;
@@ -56,7 +56,7 @@ impl<'a> Arbitrary<'a> for Input {
 
 fn table(u: &mut Unstructured<'_>) -> Result<Table> {
     let made = match u.int_in_range(0..=3u8)? {
-        0 => Table::dense(u.int_in_range(1..=60)?, u.int_in_range(1..=MOST_COLUMNS)?),
+        0 => Table::dense(u.int_in_range(1..=30)?, u.int_in_range(1..=MOST_COLUMNS)?),
         1 => Table::cached(shape(u)?, u.int_in_range(1..=5)?),
         _ => Some(Table::tt(shape(u)?)),
     };
@@ -69,9 +69,9 @@ fn shape(u: &mut Unstructured<'_>) -> Result<TtShape> {
     let (mut m, mut n, mut ranks) = (Vec::new(), Vec::new(), vec![1]);
     let (mut rows, mut columns) = (1, 1);
     for k in 1..=d {
-        m.push(u.int_in_range(1..=(MOST_ROWS / rows).min(100))?);
-        n.push(u.int_in_range(1..=(MOST_COLUMNS / columns).min(16))?);
-        ranks.push(if k == d { 1 } else { u.int_in_range(1..=if d > 3 { 4 } else { MOST_RANK })? });
+        m.push(u.int_in_range(1..=(MOST_ROWS / rows).min(24))?);
+        n.push(u.int_in_range(1..=(MOST_COLUMNS / columns).min(9))?);
+        ranks.push(if k == d { 1 } else { u.int_in_range(1..=if d > 3 { 3 } else { MOST_RANK })? });
         (rows, columns) = (rows * m[k - 1], columns * n[k - 1]);
     }
     // Every other table fills its factors.

@@ -12,8 +12,22 @@ enum Input {
     // Of the right lengths, so that it is accepted more often.
     Cores { rows: Int, cores: Vec<(Int, Int, Int)>, probes: Vec<Int> },
     WithRank { rows: Int, row_factors: Vec<Int>, col_factors: Vec<Int>, rank: Int, probes: Vec<Int> },
-    Paper { rows: Int, dim: Int, cores: Int, rank: Int, probes: Vec<Int> },
-    Smallest { rows: Int, col_factors: Vec<Int>, ranks: Vec<Int>, max_padding: f64 },
+    Paper { rows: Rows, dim: Rows, cores: Int, rank: Int, probes: Vec<Int> },
+    Smallest { rows: Rows, col_factors: Vec<Int>, ranks: Vec<Int>, max_padding: f64 },
+}
+
+/// A number to factor: up to 32 bits, as rows of tables have. Trial division takes long for larger ones, which are rare
+/// here.
+#[derive(Arbitrary, Debug)]
+struct Rows {
+    rows: Int,
+    large: u8,
+}
+
+impl Rows {
+    fn get(&self) -> u64 {
+        if self.large == 0xff { self.rows.u64() } else { self.rows.u64() & u64::from(u32::MAX) }
+    }
 }
 
 /// Makes a shape and checks it, or that it is refused for a reason.
@@ -37,14 +51,15 @@ pub fn run(data: &[u8]) {
             }
         }
         Some(Input::Paper { rows, dim, cores, rank, probes }) => {
-            rules(rows.u64(), dim.size(), cores.size());
-            match TtShape::paper(rows.u64(), dim.size(), cores.size(), rank.size()) {
+            let (rows, dim) = (rows.get(), dim.get() as usize);
+            rules(rows, dim, cores.size());
+            match TtShape::paper(rows, dim, cores.size(), rank.size()) {
                 Ok(shape) => consistent(&shape, &probes),
                 Err(error) => assert!(!error.to_string().is_empty()),
             }
         }
         Some(Input::Smallest { rows, col_factors, ranks, max_padding }) => {
-            smallest(rows.u64(), &sizes(&col_factors), &sizes(&ranks), max_padding);
+            smallest(rows.get(), &sizes(&col_factors), &sizes(&ranks), max_padding);
         }
         None => {}
     }
