@@ -1,4 +1,4 @@
-//! Checkpoints that somebody else wrote: with a right checksum, and numbers that no run comes to.
+//! Files that no run wrote: checkpoints with a right checksum and numbers that no run comes to, and damaged rows.
 
 mod common;
 
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use common::{Stop, kept, lines, run, settings};
 use dlrm::checkpoint::{Checkpoint, CheckpointErrorKind, Folder};
+use dlrm::data::{Dataset, ReadSettings, Synthetic, prepare};
 use dlrm::train::{DataIdentity, Optimizer, TrainError, TrainSettings, Trainer};
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
@@ -158,4 +159,25 @@ fn a_checkpoint_that_cannot_be_read_is_not_passed_over() {
     // Any failure of the system will do: this one does not depend on who runs the test.
     fs::create_dir(path(&folder, 12)).expect("a folder");
     assert!(matches!(newest(&folder), Err(CheckpointErrorKind::Io(_))));
+}
+
+#[test]
+fn a_damaged_row_ends_a_run_by_its_number() {
+    let folder = tempdir().expect("a folder");
+    let (text, directory) = (folder.path().join("lines"), folder.path().join("prepared"));
+    let synthetic = Synthetic { lines: 700, seed: 3, ..Synthetic::default() };
+    synthetic.write(fs::File::create(&text).expect("a file"), false, |_| ()).expect("lines");
+    prepare(&[&text], &directory, &ReadSettings::default(), false, |_| ()).expect("lines");
+    let rows = directory.join("rows.bin");
+    let mut bytes = fs::read(&rows).expect("rows");
+    // Of the first row, indices have a byte each, and counts follow.
+    bytes[26..30].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(&rows, bytes).expect("written");
+    let data = Dataset::open(&directory).expect("the length is right");
+    let checkpoints = folder.path().join("checkpoints");
+    let error = run(&data, &settings(), &kept(&checkpoints, 1, false), &mut Stop::default(), 1).expect_err("row 0");
+    assert!(matches!(&error, TrainError::Row(error) if error.row == 0 && error.name == "I1"), "{error}");
+    // What was learned before stays: the order of an epoch is random, and row 0 is not in its first batches.
+    let (last, skipped) = Folder::open(&checkpoints, 2).expect("a folder").newest().expect("checkpoints");
+    assert!(last.is_some_and(|last| last.iteration() > 0) && skipped.is_empty());
 }
