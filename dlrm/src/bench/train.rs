@@ -12,7 +12,7 @@ use ttcore::{Backend, Error, TableConfig, TtShape};
 use super::batches::Batches;
 use super::{Host, Order, WARM_UP, WorkloadError, machine_gflops, median};
 use crate::memory::{CORES, largest_tables};
-use crate::model::{Dlrm, ModelConfig};
+use crate::model::{Dlrm, ModelConfig, StepError};
 use crate::presets::Preset;
 
 /// Learning rate of the steps.
@@ -180,7 +180,7 @@ pub struct Report {
 ///
 /// # Errors
 ///
-/// [`Error::TooLarge`], or the backend's.
+/// [`StepError::Backend`] with [`Error::TooLarge`] or the backend's own; [`StepError::NonFinite`] if the model diverges.
 pub fn run<B: Backend<Float = f32>>(
     backend: B,
     queue: &mut B::Queue,
@@ -188,7 +188,7 @@ pub fn run<B: Backend<Float = f32>>(
     batches: &Batches,
     host: Host,
     mut tell: impl FnMut(&str),
-) -> Result<Report, B::Error> {
+) -> Result<Report, StepError<B::Error>> {
     tell("drawing the model");
     let mut model = Dlrm::new(backend, queue, config, settings.batch, settings.seed)?;
     tell("measuring iterations");

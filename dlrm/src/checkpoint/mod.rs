@@ -72,7 +72,7 @@ pub struct Target {
     pub temporary: PathBuf,
 }
 
-/// Writes a checkpoint of a model.
+/// Writes a checkpoint of a model, unless a number of it is not finite.
 ///
 /// # Errors
 ///
@@ -84,6 +84,11 @@ pub fn save<B: Backend>(
     description: &Description,
     losses: &LossCurve,
 ) -> Result<(), CheckpointError> {
+    match model.non_finite_parameter(queue) {
+        Ok(None) => {}
+        Ok(Some(tensor)) => return Err(CheckpointError::new(&target.path, CheckpointErrorKind::NonFinite { tensor })),
+        Err(error) => return Err(CheckpointError::new(&target.path, CheckpointErrorKind::Backend(error.to_string()))),
+    }
     let text = serde_json::to_string(description).map_err(std::io::Error::from);
     let text = text.map_err(CheckpointError::at(&target.path))?;
     let caches = Caches::of(model).map_err(CheckpointError::at(&target.path))?;
@@ -185,7 +190,8 @@ impl Checkpoint {
         model: &mut Dlrm<B>,
         queue: &mut B::Queue,
     ) -> Result<LossCurve, CheckpointError> {
-        let steps = self.iteration();
+        let state = &self.description.state;
+        let steps = state.iteration.saturating_sub(state.skipped);
         let reader = &mut self.reader;
         let mut restore = || {
             content::read(model, queue, reader)?;

@@ -119,5 +119,11 @@ fn evaluate<B: Backend<Float: Number>>(
     let mut trainer = Trainer::new(backend, queue, data, identity, settings)?;
     trainer.restore(queue, checkpoint)?;
     let iteration = checkpoint.iteration();
-    trainer.evaluate(queue, split, console)?.ok_or(TrainError::Interrupted { iteration, checkpoint: None })
+    let evaluation = trainer.evaluate(queue, split, console)?;
+    match evaluation.ok_or(TrainError::Interrupted { iteration, checkpoint: None })? {
+        Evaluation { lines, non_finite, .. } if non_finite > 0 && non_finite == lines => {
+            Err(TrainError::Predictions { part: split, non_finite, lines })
+        }
+        evaluation => Ok(evaluation),
+    }
 }

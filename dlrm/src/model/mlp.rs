@@ -88,6 +88,11 @@ impl<F: Number> Mlp<F> {
         &trace.outputs[last][..rows * self.layers[last].outputs()]
     }
 
+    /// Outputs of each layer in the last forward, first to last.
+    pub(super) fn outputs<'t>(&self, rows: usize, trace: &'t Trace<F>) -> impl Iterator<Item = &'t [F]> + Clone {
+        self.layers.iter().zip(&trace.outputs).map(move |(layer, outputs)| &outputs[..rows * layer.outputs()])
+    }
+
     /// Outputs of the last forward, and where the gradient of them goes before [`Mlp::backward`].
     pub(super) fn output_and_gradient<'t>(&self, rows: usize, trace: &'t mut Trace<F>) -> (&'t [F], &'t mut [F]) {
         let last = self.layers.len() - 1;

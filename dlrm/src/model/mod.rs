@@ -15,6 +15,7 @@
 mod config;
 mod dense;
 mod exchange;
+mod finite;
 mod gemm;
 pub mod interaction;
 mod linear;
@@ -33,6 +34,7 @@ use ttcore::{Bags, EmbeddingBagCollection, Error, Mode, Offsets, Pooling, Real, 
 use ttcore_cpu::Isa;
 
 pub use config::{ConfigError, ModelConfig};
+pub use finite::{NonFinite, Quantity, StepError};
 pub use gemm::Number;
 pub use linear::Linear;
 pub use loss::{binary_cross_entropy, sigmoid};
@@ -156,7 +158,8 @@ impl<B: Backend<Float: Number>> Dlrm<B> {
     /// [`ttcore::Error`] for samples that do not fit the model, or the backend's.
     pub fn predict(&mut self, queue: &mut B::Queue, samples: Samples<'_, B::Float>) -> Result<&[B::Float], B::Error> {
         self.embed(queue, samples, Mode::Evaluate)?;
-        self.pass(samples, Mode::Evaluate, || ());
+        // What is not finite shows in the probabilities.
+        let (_, ()) = self.pass(samples, Mode::Evaluate, || ());
         Ok(self.probabilities(samples.labels.len()))
     }
 
@@ -164,13 +167,15 @@ impl<B: Backend<Float: Number>> Dlrm<B> {
     ///
     /// # Errors
     ///
-    /// [`ttcore::Error`] for samples that do not fit the model, or the backend's.
+    /// [`StepError::NonFinite`] if a number of the batch, or one that it comes to, is not finite. All parameters and states
+    /// are as before then; only caches have counted the lookups. [`StepError::Backend`] with [`ttcore::Error`] for
+    /// samples that do not fit the model, or with the backend's own.
     pub fn train_step(
         &mut self,
         queue: &mut B::Queue,
         samples: Samples<'_, B::Float>,
         lr: f64,
-    ) -> Result<f64, B::Error> {
+    ) -> Result<f64, StepError<B::Error>> {
         self.train_step_beside(queue, samples, lr, || ()).map(|(loss, ())| loss)
     }
 
@@ -187,10 +192,11 @@ impl<B: Backend<Float: Number>> Dlrm<B> {
         samples: Samples<'_, B::Float>,
         lr: f64,
         beside: impl FnOnce() -> T + Send,
-    ) -> Result<(f64, T), B::Error> {
+    ) -> Result<(f64, T), StepError<B::Error>> {
         let batch = samples.labels.len();
         self.embed(queue, samples, Mode::Train)?;
         let (loss, result) = self.pass(samples, Mode::Train, beside);
+        let loss = loss.map_err(StepError::NonFinite)?;
 
         let start = Instant::now();
         let len = batch * self.embedded_width();
@@ -227,13 +233,13 @@ impl<B: Backend<Float: Number>> Dlrm<B> {
         Ok(())
     }
 
-    /// The dense part, and something beside it; gives the sum of the losses.
+    /// The dense part, and something beside it; gives the sum of the losses, or in training what is not finite.
     fn pass<T: Send>(
         &mut self,
         samples: Samples<'_, B::Float>,
         mode: Mode,
         beside: impl FnOnce() -> T + Send,
-    ) -> (f64, T) {
+    ) -> (Result<f64, NonFinite>, T) {
         let (batch, len) = (samples.labels.len(), samples.labels.len() * self.embedded_width());
         let start = Instant::now();
         let work = dense::Batch {

@@ -72,8 +72,10 @@ pub struct Outcome {
     pub cache: Option<CacheSummary>,
     /// Iterations, those before a resumption included.
     pub iterations: u64,
-    /// Lines trained on, once for each epoch, those before a resumption included.
+    /// Lines gone through, once for each epoch, those before a resumption included.
     pub samples: u64,
+    /// Batches that were skipped, since a number of them is not finite, those before a resumption included.
+    pub skipped_batches: u64,
     /// After how many iterations this run went on from a checkpoint; none if it began anew.
     pub resumed_at: Option<u64>,
     /// Training time of this run, evaluation and checkpoints not counted.
@@ -161,6 +163,7 @@ impl Outcome {
             cache,
             iterations: state.iteration,
             samples: trainer.samples(),
+            skipped_batches: state.skipped,
             resumed_at: run.resumed_at,
             seconds,
             samples_per_second: if run.samples == 0 { 0.0 } else { run.samples as f64 / seconds },
