@@ -10,11 +10,13 @@ struct BiasArgs {
     F* values;
     // [width]
     const F* bias;
+    // For each row, whether a number is not finite: written if one is. Null if nobody asks.
+    u32* marks;
     u64 rows;
     u64 width;
     u64 relu;
 };
-SIZE(BiasArgs, 40);
+SIZE(BiasArgs, 48);
 
 // y + c, and zero for what is negative if a ReLU follows. Whatever is not a number stays so.
 template <class F>
@@ -22,7 +24,10 @@ __device__ void bias(const BiasArgs<F>& args) {
     u64 len = args.rows * args.width;
     for (u64 i = blockIdx.x * (u64)blockDim.x + threadIdx.x; i < len; i += (u64)gridDim.x * blockDim.x) {
         F y = args.values[i] + args.bias[i % args.width];
-        args.values[i] = args.relu && y < (F)0 ? (F)0 : y;
+        if (args.relu && y < (F)0) y = 0;
+        args.values[i] = y;
+        // Whoever writes here writes the same.
+        if (args.marks && !is_finite(y)) args.marks[i / args.width] = 1;
     }
 }
 KERNEL(bias, BiasArgs)
@@ -84,8 +89,8 @@ struct InteractArgs {
     F* out;
     F* grad_bottom;
     F* grad_embedded;
-    // For each sample, whether its gradients are all finite.
-    u32* flags;
+    // For each sample, whether a gradient is not finite: written if one is.
+    u32* marks;
     u64 samples;
     u32 dim;
     u32 others;
@@ -139,31 +144,23 @@ __device__ void interact_grad(const InteractArgs<F>& args) {
     SHARED(F, features);
     u32 dim = args.dim, stride = feature_stride(dim), count = args.others + 1;
     u64 width = dim + (u64)count * args.others / 2;
-    // The gradients of the products of a sample, and whether what each thread writes is finite.
+    // The gradients of the products of a sample.
     F* products = features + count * stride;
-    F* finite = products + (width - dim);
     for (u64 sample = blockIdx.x; sample < args.samples; sample += gridDim.x) {
         __syncthreads();
         load_features(args, sample, features);
         const F* grad = args.out + sample * width;
         for (u32 p = threadIdx.x; p < width - dim; p += blockDim.x) products[p] = grad[dim + p];
         __syncthreads();
-        bool all = true;
         for (u32 i = threadIdx.x; i < count * dim; i += blockDim.x) {
             u32 f = i / dim, c = i % dim;
             F sum = 0;
             for (u32 g = 0; g < f; ++g) sum += products[f * (f - 1) / 2 + g] * features[g * stride + c];
             for (u32 g = f + 1; g < count; ++g) sum += products[g * (g - 1) / 2 + f] * features[g * stride + c];
             if (f == 0) sum += grad[c];
-            all = all && is_finite(sum);
+            if (!is_finite(sum)) args.marks[sample] = 1;
             F* to = f == 0 ? args.grad_bottom + sample * dim : args.grad_embedded + (sample * args.others + f - 1) * dim;
             to[c] = sum;
-        }
-        finite[threadIdx.x] = all ? (F)1 : (F)0;
-        __syncthreads();
-        if (threadIdx.x == 0) {
-            for (u32 i = 0; i < blockDim.x; ++i) all = all && finite[i] != (F)0;
-            args.flags[sample] = all;
         }
     }
 }
@@ -205,8 +202,8 @@ const u32 TALLY = 256;
 template <class F>
 struct TallyArgs {
     const double* losses;
-    const u32* flags;
-    // The sum of the losses, and the first sample whose loss or gradient is not finite; `samples` if there is none.
+    const u32* marks;
+    // The sum of the losses, and the first sample that is marked or whose loss is not finite; `samples` if there is none.
     double* out;
     u64 samples;
 };
@@ -222,7 +219,7 @@ __device__ void tally(const TallyArgs<F>& args) {
         u64 first = args.samples;
         for (u64 i = lane; i < args.samples; i += TALLY) {
             sum += args.losses[i];
-            if (first == args.samples && !(is_finite(args.losses[i]) && args.flags[i])) first = i;
+            if (first == args.samples && (args.marks[i] || !is_finite(args.losses[i]))) first = i;
         }
         sums[lane] = sum;
         firsts[lane] = (double)first;

@@ -150,7 +150,7 @@ args! {
     CopyRowsArgs: 40 { dense_rows: u64, dense: u64, out: u64, dim: u64, count: u64, }
 
     /// Of [`Kernel::Bias`](crate::device::Kernel::Bias).
-    BiasArgs: 40 { values: u64, bias: u64, rows: u64, width: u64, relu: u64, }
+    BiasArgs: 48 { values: u64, bias: u64, marks: u64, rows: u64, width: u64, relu: u64, }
 
     /// Of [`Kernel::BiasPartial`](crate::device::Kernel::BiasPartial) and
     /// [`Kernel::BiasGrad`](crate::device::Kernel::BiasGrad).
@@ -172,7 +172,7 @@ args! {
         out: u64,
         grad_bottom: u64,
         grad_embedded: u64,
-        flags: u64,
+        marks: u64,
         samples: u64,
         dim: u32,
         others: u32,
@@ -182,7 +182,7 @@ args! {
     LossArgs: 48 { logits: u64, labels: u64, probabilities: u64, grads: u64, losses: u64, samples: u64, }
 
     /// Of [`Kernel::Tally`](crate::device::Kernel::Tally).
-    TallyArgs: 32 { losses: u64, flags: u64, out: u64, samples: u64, }
+    TallyArgs: 32 { losses: u64, marks: u64, out: u64, samples: u64, }
 
     /// Of [`Kernel::Update`](crate::device::Kernel::Update).
     UpdateArgs: 96 { sink: Sink, grads: u64, len: u64, }

@@ -63,7 +63,7 @@ pub struct Losses<D: Device> {
 pub struct Tally {
     /// The sum of the losses.
     pub loss: f64,
-    /// The first sample whose loss, or gradient of a feature, is not finite.
+    /// The first sample with a number that is not finite: an output of a layer, its loss or a gradient of its features.
     pub not_finite: Option<usize>,
 }
 
@@ -120,11 +120,10 @@ impl FeatureSize {
         (self.embeddings + 1) * self.embeddings / 2
     }
 
-    /// Bytes of shared memory of a block: the features of a sample, and in backward the gradients of their products and a
-    /// number for each thread.
+    /// Bytes of shared memory of a block: the features of a sample, and in backward the gradients of their products.
     fn shared<F: Element>(&self, backward: bool) -> Result<u32, Error> {
         let features = (self.embeddings + 1) * (self.dim | 1);
-        let numbers = if backward { features + self.pairs() + Dims::MOST_THREADS as usize } else { features };
+        let numbers = if backward { features + self.pairs() } else { features };
         match numbers * F::BYTES {
             bytes if bytes > SHARED => Err(Error::TooLarge { what: "bytes of the features of a sample", size: bytes }),
             bytes => Ok(bytes as u32),
@@ -133,7 +132,7 @@ impl FeatureSize {
 }
 
 impl<D: Device> Losses<D> {
-    /// Where the losses are, what they sum up to, and for each sample whether its gradients are finite.
+    /// Where the losses are, what they sum up to, and for each sample whether one of its numbers is not finite.
     fn places(&self) -> [u64; 3] {
         let losses = D::address(&self.memory);
         let out = losses + (self.capacity * size_of::<f64>()) as u64;
@@ -148,8 +147,19 @@ impl<D: Device> Losses<D> {
 }
 
 impl<F: Element, D: Device> Layers<'_, F, D> {
+    /// Begins a batch of which [`Layers::tally`] is to tell.
+    ///
+    /// # Errors
+    ///
+    /// The device's.
+    pub fn begin(&mut self, losses: &mut Losses<D>) -> Result<(), Error> {
+        let [_, _, marks] = losses.places();
+        // SAFETY: the memory of the losses has so many marks there, and is borrowed.
+        unsafe { self.device.zero(self.queue, marks, losses.capacity * size_of::<u32>()) }
+    }
+
     /// `output` `[B][outputs]` `= input` `[B][inputs]` `weight'` `+ bias`, of `weight` `[outputs][inputs]` and `bias`
-    /// `[outputs]`; the larger of it and zero if `relu`.
+    /// `[outputs]`; the larger of it and zero if `relu`. What is not finite is noted in `losses`, where given.
     ///
     /// # Errors
     ///
@@ -160,6 +170,7 @@ impl<F: Element, D: Device> Layers<'_, F, D> {
         [input, weight, bias]: [View<'_, F>; 3],
         relu: bool,
         output: ViewMut<'_, F>,
+        losses: Option<&mut Losses<D>>,
     ) -> Result<(), Error> {
         size.check()?;
         let LayerSize { batch, inputs, outputs } = size;
@@ -167,12 +178,16 @@ impl<F: Element, D: Device> Layers<'_, F, D> {
         check::length("weights of a layer", None, weight.len(), outputs * inputs)?;
         check::length("biases of a layer", None, bias.len(), outputs)?;
         check::length("outputs of a layer", None, output.len(), batch * outputs)?;
+        if let Some(losses) = &losses {
+            losses.check(batch)?;
+        }
         // Column major: out' = W in'.
         let matrices = [weight.address(), input.address(), output.address()];
         self.gemm([outputs, batch, inputs], [Transpose::Yes, Transpose::No], [inputs, inputs, outputs], matrices)?;
         let args = BiasArgs {
             values: output.address(),
             bias: bias.address(),
+            marks: losses.map_or(0, |losses| losses.places()[2]),
             rows: batch as u64,
             width: outputs as u64,
             relu: relu.into(),
@@ -245,8 +260,8 @@ impl<F: Element, D: Device> Layers<'_, F, D> {
         self.launch(Kernel::Interact, dims, &InteractArgs { out: out.address(), ..args })
     }
 
-    /// Gradients of the features, laid out as they are, from that of the interaction; and for each sample whether they are
-    /// finite.
+    /// Gradients of the features, laid out as they are, from that of the interaction. What is not finite is noted in
+    /// `losses`.
     ///
     /// # Errors
     ///
@@ -266,8 +281,8 @@ impl<F: Element, D: Device> Layers<'_, F, D> {
         check::length("gradients of the embeddings", None, grad_embedded.len(), features[1].len())?;
         losses.check(size.batch)?;
         let (grad_bottom, grad_embedded) = (grad_bottom.address(), grad_embedded.address());
-        let [_, _, flags] = losses.places();
-        let args = InteractArgs { out: grad_out.address(), grad_bottom, grad_embedded, flags, ..args };
+        let [_, _, marks] = losses.places();
+        let args = InteractArgs { out: grad_out.address(), grad_bottom, grad_embedded, marks, ..args };
         let dims = Dims { shared, ..Dims::blocks(size.batch, Dims::MOST_THREADS as usize) };
         self.launch(Kernel::InteractGrad, dims, &args)
     }
@@ -299,17 +314,17 @@ impl<F: Element, D: Device> Layers<'_, F, D> {
         self.launch(Kernel::Loss, Dims::threads(samples), &args)
     }
 
-    /// What the last batch gave, of `samples` samples, after its [`Layers::loss`] and [`Layers::interact_backward`]. Waits
-    /// for the device.
+    /// What a batch of `samples` samples gave that was begun by [`Layers::begin`], after its [`Layers::loss`]. Waits for the
+    /// device.
     ///
     /// # Errors
     ///
     /// [`ttcore::Error::Capacity`], or the device's.
     pub fn tally(&mut self, losses: &mut Losses<D>, samples: usize) -> Result<Tally, Error> {
         losses.check(samples)?;
-        let [terms, out, flags] = losses.places();
+        let [terms, out, marks] = losses.places();
         let dims = Dims { grid: 1, block: Dims::MOST_THREADS, shared: (2 * TALLY * size_of::<f64>()) as u32 };
-        let args = TallyArgs { losses: terms, flags, out, samples: samples as u64 };
+        let args = TallyArgs { losses: terms, marks, out, samples: samples as u64 };
         self.launch(Kernel::Tally, dims, &args)?;
         let mut sums = [0.0f64; 2];
         // SAFETY: the memory of the losses has two numbers there.
@@ -372,7 +387,7 @@ fn interact_args<F: Element>(size: FeatureSize, [bottom, embedded]: [View<'_, F>
         out: 0,
         grad_bottom: 0,
         grad_embedded: 0,
-        flags: 0,
+        marks: 0,
         samples: batch as u64,
         // So few that they fit into shared memory.
         dim: dim as u32,

@@ -43,7 +43,7 @@ fn a_layer_and_its_gradients() {
         let [input, weight, bias] = [&x, &w, &c].map(|values| put(&gpu, values));
         let [mut output, mut grad_output] = [put(&gpu, &vec![9.0; batch * outputs]), put(&gpu, &grad)];
         let views = [input.view(), weight.view(), bias.view()];
-        gpu.layers(&mut ()).forward(size, views, relu, output.view_mut()).expect("forward");
+        gpu.layers(&mut ()).forward(size, views, relu, output.view_mut(), None).expect("forward");
         let mut want = vec![0.0; batch * outputs];
         let (mut dy, mut dw, mut dc, mut dx) =
             (grad.clone(), vec![0.0; w.len()], vec![0.0; outputs], vec![0.0; x.len()]);
@@ -134,6 +134,7 @@ fn tally(logits: &[f64], labels: &[f64], bad: &[usize]) -> (Vec<f64>, Vec<f64>, 
     let [mut first, mut second] = [put(&gpu, &vec![0.0; batch]), put(&gpu, &vec![0.0; batch])];
     let views = [features.view(); 2];
     let written = [first.view_mut(), second.view_mut()];
+    gpu.layers(&mut ()).begin(&mut losses).expect("zeros");
     gpu.layers(&mut ()).interact_backward(size, views, grads.view(), written, &mut losses).expect("backward");
 
     let [mut probabilities, mut grad_logits] = [put(&gpu, &vec![9.0; batch]), put(&gpu, &vec![9.0; batch])];
@@ -194,7 +195,7 @@ fn views_of_other_lengths_are_refused() {
     let (one, mut out) = (put(&gpu, &[0.0]), put(&gpu, &[0.0]));
     let size = LayerSize { batch: 1, inputs: 1, outputs: 2 };
     let error =
-        gpu.layers(&mut ()).forward(size, [one.view(); 3], true, out.view_mut()).expect_err("one weight of two");
+        gpu.layers(&mut ()).forward(size, [one.view(); 3], true, out.view_mut(), None).expect_err("one weight of two");
     assert!(matches!(
         error,
         Error::Contract(ttcore::Error::Length { what: "weights of a layer", got: 1, want: 2, .. })
