@@ -32,13 +32,16 @@ pub(super) fn description(description: &Description, reader: &Reader) -> Result<
 
 /// That counts are such as a run with batches of `batch` lines comes to.
 fn state(state: &TrainState, batch: usize) -> Result<(), String> {
-    let &TrainState { iteration, position, lookups, hits, best } = state;
+    let &TrainState { iteration, position, lookups, hits, best, skipped } = state;
     // Samples are counted in 64 bits.
     if iteration.checked_add(1).and_then(|next| next.checked_mul(batch.max(1) as u64)).is_none() {
         return Err(format!("{iteration} iterations are more than can be done"));
     }
     if position.epoch > iteration || (position.epoch == iteration && position.line > 0) {
         return Err(format!("it is in epoch {} after {iteration} iterations", position.epoch));
+    }
+    if skipped > iteration {
+        return Err(format!("{skipped} of {iteration} iterations were skipped"));
     }
     if hits > lookups {
         return Err(format!("{hits} of {lookups} lookups were of cached rows"));

@@ -3,12 +3,11 @@
 use std::ops::Range;
 
 use safetensors::tensor::Dtype;
-use ttcore::Backend;
 use ttcore::cache::CacheState;
 
 use super::error::CheckpointErrorKind;
 use super::file::{Entry, Reader, Writer, dtype};
-use crate::model::{Dlrm, ModelConfig};
+use crate::model::{Dlrm, Engine, ModelConfig};
 
 /// Numbers taken from the backend at a time.
 const PIECE: usize = 1 << 18;
@@ -98,7 +97,7 @@ pub(super) fn entries(config: &ModelConfig, dtype: Dtype) -> Vec<Entry> {
 }
 
 /// Writes the numbers of all [`entries`].
-pub(super) fn write<B: Backend>(
+pub(super) fn write<B: Engine>(
     model: &mut Dlrm<B>,
     queue: &mut B::Queue,
     writer: &mut Writer,
@@ -111,7 +110,8 @@ pub(super) fn write<B: Backend>(
             let values = &mut piece[..range.len()];
             match place {
                 Place::Layer { mlp, layer, tensor } => {
-                    writer.floats(&model.mlps()[mlp].layers()[layer].tensors()[tensor].1[range])?;
+                    let mlps = model.mlps(queue).map_err(backend)?;
+                    writer.floats(&mlps[mlp].layers()[layer].tensors()[tensor].1[range])?;
                     continue;
                 }
                 Place::Parameters { table, start } => {
@@ -132,7 +132,7 @@ pub(super) fn write<B: Backend>(
 }
 
 /// Reads the numbers of all [`entries`] into a model of the same make.
-pub(super) fn read<B: Backend>(
+pub(super) fn read<B: Engine>(
     model: &mut Dlrm<B>,
     queue: &mut B::Queue,
     reader: &mut Reader,
@@ -142,7 +142,8 @@ pub(super) fn read<B: Backend>(
             let range = at..at + values.len();
             match place {
                 Place::Layer { mlp, layer, tensor } => {
-                    let layer = &mut model.mlps()[mlp].layers_mut()[layer];
+                    let [bottom, top] = model.mlps(queue).map_err(backend)?;
+                    let layer = &mut [bottom, top][mlp].layers_mut()[layer];
                     layer.tensors_mut()[tensor].1[range].copy_from_slice(values);
                 }
                 Place::Parameters { table, start } => {
@@ -160,7 +161,7 @@ pub(super) fn read<B: Backend>(
 
 impl Caches {
     /// Those of a model.
-    pub(super) fn of<B: Backend>(model: &mut Dlrm<B>) -> Result<Self, CheckpointErrorKind> {
+    pub(super) fn of<B: Engine>(model: &mut Dlrm<B>) -> Result<Self, CheckpointErrorKind> {
         let mut caches = Vec::new();
         for table in 0..model.config().tables().len() {
             if let Some(state) = model.tables().cache_state(table).map_err(backend)? {
@@ -199,7 +200,7 @@ impl Caches {
     }
 
     /// Reads the lists of a model's tables into their caches.
-    pub(super) fn read<B: Backend>(model: &mut Dlrm<B>, reader: &mut Reader) -> Result<(), CheckpointErrorKind> {
+    pub(super) fn read<B: Engine>(model: &mut Dlrm<B>, reader: &mut Reader) -> Result<(), CheckpointErrorKind> {
         for (table, _) in Self::of(model)?.0 {
             let mut list = |name| reader.integers(&list_name(table, name));
             let [slots, rows, counts] = [list(NAMES[0])?, list(NAMES[1])?, list(NAMES[2])?];

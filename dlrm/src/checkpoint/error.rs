@@ -55,6 +55,11 @@ pub enum CheckpointErrorKind {
         /// Now.
         now: String,
     },
+    /// The model has a number that is not finite, so it was not written.
+    NonFinite {
+        /// The first such tensor.
+        tensor: String,
+    },
     /// The backend failed to take or give the numbers.
     Backend(String),
     /// The folder has checkpoints of an earlier run, and this one does not go on from them.
@@ -131,6 +136,7 @@ impl fmt::Display for CheckpointErrorKind {
                 "the checkpoint was made on other data ({what} {checkpoint}, now {now}): use the same data, or another \
                  folder for checkpoints"
             ),
+            Self::NonFinite { tensor } => write!(f, "not written, since not all of `{tensor}` is finite"),
             Self::Backend(reason) => f.write_str(reason),
             Self::Occupied => f.write_str(
                 "the folder has checkpoints of an earlier run: add --resume to go on from them, or use another folder",

@@ -36,9 +36,8 @@ use std::path::{Path, PathBuf};
 
 use safetensors::tensor::Dtype;
 use serde::{Deserialize, Serialize};
-use ttcore::Backend;
 
-use crate::model::Dlrm;
+use crate::model::{Dlrm, Engine};
 use crate::train::{DataIdentity, Hyperparameters, LossCurve, TrainState};
 use content::Caches;
 pub use error::{CheckpointError, CheckpointErrorKind};
@@ -73,18 +72,23 @@ pub struct Target {
     pub temporary: PathBuf,
 }
 
-/// Writes a checkpoint of a model.
+/// Writes a checkpoint of a model, unless a number of it is not finite.
 ///
 /// # Errors
 ///
 /// [`CheckpointError`], naming the file. What was at its path is unchanged then.
-pub fn save<B: Backend>(
+pub fn save<B: Engine>(
     target: &Target,
     model: &mut Dlrm<B>,
     queue: &mut B::Queue,
     description: &Description,
     losses: &LossCurve,
 ) -> Result<(), CheckpointError> {
+    match model.non_finite_parameter(queue) {
+        Ok(None) => {}
+        Ok(Some(tensor)) => return Err(CheckpointError::new(&target.path, CheckpointErrorKind::NonFinite { tensor })),
+        Err(error) => return Err(CheckpointError::new(&target.path, CheckpointErrorKind::Backend(error.to_string()))),
+    }
     let text = serde_json::to_string(description).map_err(std::io::Error::from);
     let text = text.map_err(CheckpointError::at(&target.path))?;
     let caches = Caches::of(model).map_err(CheckpointError::at(&target.path))?;
@@ -183,12 +187,13 @@ impl Checkpoint {
     /// # Errors
     ///
     /// [`CheckpointError`] if a tensor is missing or of another shape, naming it; the model may be half of each then.
-    pub fn restore<B: Backend>(
+    pub fn restore<B: Engine>(
         &mut self,
         model: &mut Dlrm<B>,
         queue: &mut B::Queue,
     ) -> Result<LossCurve, CheckpointError> {
-        let steps = self.iteration();
+        let state = &self.description.state;
+        let steps = state.iteration.saturating_sub(state.skipped);
         let reader = &mut self.reader;
         let mut restore = || {
             content::read(model, queue, reader)?;

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use dlrm::train::{Event, Observer, Part, Progress};
+use dlrm::train::{Event, Observer, OnNonFinite, Part, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::interrupt::Interrupt;
@@ -73,6 +73,12 @@ impl Console {
                         cache.warmup
                     ));
                 }
+            }
+            Event::NonFinite { iteration, sample, row, reason, action: OnNonFinite::Skip, skipped, .. } => {
+                self.say(&format!(
+                    "warning: skipping the batch of iteration {iteration}, {skipped} skipped so far: sample {sample} (row \
+                     {row}): {reason}"
+                ));
             }
             Event::Train { iteration, loss, lr, samples_per_second, hit_rate, .. } if self.bar.is_none() => {
                 let hits = hit_rate.map_or(String::new(), |rate| format!(", cache hits {:.1}%", rate * 100.0));

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use dlrm::checkpoint::Checkpoint;
 use dlrm::data::Dataset;
-use dlrm::model::Number;
+use dlrm::model::Engine;
 use dlrm::train::{DataIdentity, Evaluation, Part, TrainError, Trainer};
 use serde::Serialize;
-use ttcore::{Backend, Reference};
+use ttcore::Reference;
 use ttcore_cpu::{Cpu, Threads};
 
 use super::backend::{BackendArg, BackendArgs};
@@ -106,7 +106,7 @@ fn print(split: Part, evaluation: &Evaluation) -> io::Result<()> {
     out.flush()
 }
 
-fn evaluate<B: Backend<Float: Number>>(
+fn evaluate<B: Engine>(
     backend: B,
     queue: &mut B::Queue,
     data: &Dataset,
@@ -119,5 +119,11 @@ fn evaluate<B: Backend<Float: Number>>(
     let mut trainer = Trainer::new(backend, queue, data, identity, settings)?;
     trainer.restore(queue, checkpoint)?;
     let iteration = checkpoint.iteration();
-    trainer.evaluate(queue, split, console)?.ok_or(TrainError::Interrupted { iteration, checkpoint: None })
+    let evaluation = trainer.evaluate(queue, split, console)?;
+    match evaluation.ok_or(TrainError::Interrupted { iteration, checkpoint: None })? {
+        Evaluation { lines, non_finite, .. } if non_finite > 0 && non_finite == lines => {
+            Err(TrainError::Predictions { part: split, non_finite, lines })
+        }
+        evaluation => Ok(evaluation),
+    }
 }

@@ -37,10 +37,15 @@ pub(super) fn factors(factors: &[usize]) -> String {
 
 /// One line of metrics.
 pub(super) fn metrics(out: &mut impl Write, name: &str, evaluation: &Evaluation) -> io::Result<()> {
+    let left_out = match evaluation.non_finite {
+        0 => String::new(),
+        all if all == evaluation.lines => return writeln!(out, "  {name:<10}  {all:>6} lines   no finite prediction"),
+        some => format!("   without {some} lines whose prediction is not finite"),
+    };
     let auc = evaluation.auc.map_or("none (one class only)".to_string(), |auc| format!("{auc:.4}"));
     writeln!(
         out,
-        "  {name:<10}  {:>6} lines   log loss {:.4}   accuracy {:.2}%   AUC {auc}",
+        "  {name:<10}  {:>6} lines   log loss {:.4}   accuracy {:.2}%   AUC {auc}{left_out}",
         evaluation.lines,
         evaluation.log_loss,
         evaluation.accuracy * 100.0

@@ -9,6 +9,7 @@ use std::time::Instant;
 use ttcore::{Mode, Update};
 use ttcore_cpu::{Isa, Kernels, Work};
 
+use super::finite::{self, NonFinite, Quantity};
 use super::gemm::{Machine, Number};
 use super::interaction::{Interaction, Scratch};
 use super::loss;
@@ -42,6 +43,7 @@ struct Chunk<F> {
     scratch: Scratch<F>,
     /// Sum over the samples.
     loss: f64,
+    non_finite: Option<NonFinite>,
     clock: DenseClock,
 }
 
@@ -70,14 +72,16 @@ impl<F: Number> Dense<F> {
             grad_interaction: zeros(rows * interaction.width()),
             scratch: interaction.scratch(),
             loss: 0.0,
+            non_finite: None,
             clock: DenseClock::default(),
         };
         let chunks = (0..largest_batch.div_ceil(rows)).map(chunk).collect();
         Self { bottom, top, interaction, chunks, rows, isa: Isa::from_env().unwrap_or(Isa::best()) }
     }
 
-    /// Forward, and in training backward to the embeddings. Gives the sum of the losses and the time of each phase.
-    pub(super) fn pass(&mut self, batch: Batch<'_, F>, mode: Mode) -> (f64, DenseClock) {
+    /// Forward, and in training backward to the embeddings. Gives the sum of the losses, or in training the first number
+    /// that is not finite, and the time of each phase.
+    pub(super) fn pass(&mut self, batch: Batch<'_, F>, mode: Mode) -> (Result<f64, NonFinite>, DenseClock) {
         F::dispatch(self.isa, Pass { dense: self, batch, mode })
     }
 
@@ -95,7 +99,7 @@ struct Pass<'d, 'a, F> {
 }
 
 impl<F: Number> Work<F> for Pass<'_, '_, F> {
-    type Output = (f64, DenseClock);
+    type Output = (Result<f64, NonFinite>, DenseClock);
 
     fn run<K: Kernels<F>>(self, kernels: K) -> Self::Output {
         let Dense { bottom, top, interaction, chunks, rows, isa } = self.dense;
@@ -107,7 +111,12 @@ impl<F: Number> Work<F> for Pass<'_, '_, F> {
         let machine = Machine::new(*isa, kernels);
         let span = Span { interaction: *interaction, rows: *rows, chunks: &mut *chunks, batch: self.batch };
         for_each(span, &|span: Span<'_, F>| model.pass(machine, &mut span.chunks[0], span.batch));
-        (chunks.iter().map(|chunk| chunk.loss).sum(), chunks.iter().map(|chunk| chunk.clock).sum())
+        let non_finite = chunks.iter().enumerate().find_map(|(number, chunk)| {
+            let found = chunk.non_finite?;
+            Some(NonFinite { sample: number * *rows + found.sample, ..found })
+        });
+        let loss = non_finite.map_or_else(|| Ok(chunks.iter().map(|chunk| chunk.loss).sum()), Err);
+        (loss, chunks.iter().map(|chunk| chunk.clock).sum())
     }
 }
 
@@ -123,7 +132,7 @@ struct Model<'m, F> {
 
 impl<F: Number> Model<'_, F> {
     fn pass<K: Kernels<F>>(&self, machine: Machine<K>, chunk: &mut Chunk<F>, batch: Batch<'_, F>) {
-        let Chunk { bottom, top, interaction, grad_interaction, scratch, loss, clock } = chunk;
+        let Chunk { bottom, top, interaction, grad_interaction, scratch, loss, non_finite, clock } = chunk;
         let Batch { dense, labels, embedded, grad_embedded, probabilities } = batch;
         let (rows, width) = (labels.len(), self.interaction.width());
         let (interaction, grad_interaction) = (&mut interaction[..rows * width], &mut grad_interaction[..rows * width]);
@@ -138,6 +147,7 @@ impl<F: Number> Model<'_, F> {
         let logits = self.top.forward(machine, interaction, rows, top);
         probabilities.iter_mut().zip(logits).for_each(|(p, &logit)| *p = loss::sigmoid(logit));
         if self.mode == Mode::Evaluate {
+            *non_finite = None;
             return clock.book(2, start);
         }
         *loss = loss::sum(probabilities, labels);
@@ -147,8 +157,15 @@ impl<F: Number> Model<'_, F> {
         self.top.backward(machine, rows, top, Some(&mut *grad_interaction));
         clock.book(3, start);
         let (x, grad_x) = self.bottom.output_and_gradient(rows, bottom);
-        let grads = (grad_x, grad_embedded);
+        let grads = (grad_x, &mut *grad_embedded);
         self.interaction.backward(machine.kernels, (x, embedded), grad_interaction, grads, scratch);
+        let given = [(Quantity::Label, labels), (Quantity::Dense { feature: 0 }, dense)].into_iter();
+        let below = self.bottom.outputs(rows, bottom).enumerate().map(|(layer, y)| (Quantity::Bottom { layer }, y));
+        let between = [(Quantity::Interaction, &*interaction)];
+        let above = self.top.outputs(rows, top).enumerate().map(|(layer, y)| (Quantity::Top { layer }, y));
+        let gradient = [(Quantity::Gradient { position: 0 }, &*grad_embedded)];
+        let all = given.chain(below).chain(between).chain(above).chain(gradient);
+        *non_finite = finite::find((labels, probabilities, *loss), all);
         clock.book(4, start);
         self.bottom.backward(machine, rows, bottom, None);
         clock.book(5, start);

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::event::Part;
+use super::run::MOST_SKIPPED_IN_A_ROW;
 use crate::checkpoint::CheckpointError;
 use crate::data::RowError;
-use crate::model::ConfigError;
+use crate::model::{ConfigError, NonFinite};
 
 /// Why a model was not trained or evaluated.
 #[derive(Debug)]
@@ -48,6 +50,31 @@ pub enum TrainError {
     Backend(String),
     /// A checkpoint could not be written or read, or is of another run.
     Checkpoint(CheckpointError),
+    /// A number of a batch is not finite. Nothing was updated with it.
+    NonFinite {
+        /// What, and where.
+        batch: NonFiniteBatch,
+        /// The last good checkpoint, if there is one.
+        checkpoint: Option<PathBuf>,
+    },
+    /// Parameters or optimiser state are not finite: an update was too large for the type of numbers.
+    Diverged {
+        /// Iterations done.
+        iteration: u64,
+        /// The first such tensor, by its name in a checkpoint.
+        tensor: String,
+        /// The last good checkpoint, if there is one.
+        checkpoint: Option<PathBuf>,
+    },
+    /// The model gives probabilities that are not finite.
+    Predictions {
+        /// On which lines.
+        part: Part,
+        /// For how many of them.
+        non_finite: usize,
+        /// How many lines.
+        lines: usize,
+    },
     /// Whoever follows the run could not write down what happened.
     Observer(io::Error),
     /// The run was interrupted.
@@ -57,6 +84,21 @@ pub enum TrainError {
         /// Where its state is, if it was to be kept.
         checkpoint: Option<PathBuf>,
     },
+}
+
+/// A batch with a number that is not finite.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NonFiniteBatch {
+    /// The iteration, from 1, that it is the batch of.
+    pub iteration: u64,
+    /// Epochs gone through before.
+    pub epoch: u64,
+    /// Batches of this epoch gone through before.
+    pub batch: u64,
+    /// Row of the data that the sample is, from 0.
+    pub row: usize,
+    /// The number, and the sample's position in the batch.
+    pub number: NonFinite,
 }
 
 impl TrainError {
@@ -106,6 +148,22 @@ impl fmt::Display for TrainError {
             Self::Model(reason) | Self::Backend(reason) => f.write_str(reason),
             Self::Checkpoint(error) => error.fmt(f),
             Self::Observer(error) => write!(f, "the log: {error}"),
+            Self::NonFinite { batch, checkpoint } => {
+                write!(
+                    f,
+                    "{batch}; nothing was updated with it (--on-non-finite skip passes over up to {MOST_SKIPPED_IN_A_ROW} such batches in a row); "
+                )?;
+                last_good(f, checkpoint.as_deref())
+            }
+            Self::Diverged { iteration, tensor, checkpoint } => {
+                write!(f, "the model has diverged: after iteration {iteration} not all of `{tensor}` is finite; ")?;
+                last_good(f, checkpoint.as_deref())
+            }
+            Self::Predictions { part, non_finite, lines } => write!(
+                f,
+                "the model gives no finite probability for {non_finite} of the {lines} {part} lines: it has diverged, or \
+                 their dense features are not finite"
+            ),
             Self::Interrupted { iteration, checkpoint: Some(path) } => {
                 write!(f, "interrupted after iteration {iteration}; --resume goes on from {}", path.display())
             }
@@ -115,6 +173,22 @@ impl fmt::Display for TrainError {
                 "interrupted after iteration {iteration}; nothing is kept, since no --checkpoint-dir was given"
             ),
         }
+    }
+}
+
+/// Where a run that fails can be taken up.
+fn last_good(f: &mut fmt::Formatter<'_>, checkpoint: Option<&Path>) -> fmt::Result {
+    match checkpoint {
+        Some(path) => write!(f, "the last good checkpoint is {}", path.display()),
+        None => f.write_str("there is no checkpoint"),
+    }
+}
+
+impl fmt::Display for NonFiniteBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { iteration, epoch, batch, row, number } = self;
+        let sample = number.sample;
+        write!(f, "iteration {iteration} (batch {batch} of epoch {epoch}), sample {sample} (row {row}): {number}")
     }
 }
 

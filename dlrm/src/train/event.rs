@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::hyperparameters::Hyperparameters;
 use super::outcome::Outcome;
+use super::run::OnNonFinite;
 use super::state::{DataIdentity, Evaluation};
 use crate::data::Split;
 
@@ -86,7 +87,7 @@ pub enum Event<'a> {
         iteration: u64,
         /// Epochs done, in part.
         epoch: f64,
-        /// Mean loss of the last `iterations` iterations.
+        /// Mean loss of the last `iterations` iterations, those that were skipped left out.
         loss: f64,
         /// Iterations since the last line.
         iterations: u64,
@@ -98,6 +99,26 @@ pub enum Event<'a> {
         hit_rate: Option<f64>,
         /// Seconds of training since start or resumption.
         seconds: f64,
+    },
+    /// A number of a batch is not finite, and nothing was updated with it.
+    #[serde(rename = "non_finite")]
+    NonFinite {
+        /// The iteration, from 1, that it is the batch of.
+        iteration: u64,
+        /// Epochs gone through before.
+        epoch: u64,
+        /// Batches of this epoch gone through before.
+        batch: u64,
+        /// Position of the sample in the batch.
+        sample: usize,
+        /// Row of the data that the sample is, from 0.
+        row: usize,
+        /// What is not finite, and what it is instead.
+        reason: String,
+        /// What follows.
+        action: OnNonFinite,
+        /// Batches skipped so far.
+        skipped: u64,
     },
     /// The caches chose their rows anew.
     Refresh {

@@ -29,11 +29,11 @@ mod tables;
 mod trainer;
 
 pub use curve::LossCurve;
-pub use error::TrainError;
+pub use error::{NonFiniteBatch, TrainError};
 pub use event::{Event, Observer, Part, Progress};
 pub use hyperparameters::{CacheSchedule, Difference, Hyperparameters};
 pub use outcome::{CacheSummary, Outcome, TableSummary};
-pub use run::{CheckpointOptions, RunOptions, train};
+pub use run::{CheckpointOptions, OnNonFinite, RunOptions, train};
 pub use schedule::LrPolicy;
 pub use settings::{CacheSettings, Optimizer, TrainSettings, TtSettings, default_lr_multiplier};
 pub use state::{Best, DataIdentity, Evaluation, Position, TrainState};

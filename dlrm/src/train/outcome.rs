@@ -4,13 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
-use ttcore::Backend;
 
 use super::settings::Optimizer;
 use super::state::{Best, Evaluation};
 use super::tables::TableSettings;
 use super::trainer::Trainer;
-use crate::model::Number;
+use crate::model::Engine;
 
 /// One embedding table of the trained model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -72,8 +71,10 @@ pub struct Outcome {
     pub cache: Option<CacheSummary>,
     /// Iterations, those before a resumption included.
     pub iterations: u64,
-    /// Lines trained on, once for each epoch, those before a resumption included.
+    /// Lines gone through, once for each epoch, those before a resumption included.
     pub samples: u64,
+    /// Batches that were skipped, since a number of them is not finite, those before a resumption included.
+    pub skipped_batches: u64,
     /// After how many iterations this run went on from a checkpoint; none if it began anew.
     pub resumed_at: Option<u64>,
     /// Training time of this run, evaluation and checkpoints not counted.
@@ -109,7 +110,7 @@ pub(super) struct Run {
 }
 
 impl Outcome {
-    pub(super) fn new<B: Backend<Float: Number>>(
+    pub(super) fn new<B: Engine>(
         trainer: &mut Trainer<'_, B>,
         test: Evaluation,
         validation: Evaluation,
@@ -161,6 +162,7 @@ impl Outcome {
             cache,
             iterations: state.iteration,
             samples: trainer.samples(),
+            skipped_batches: state.skipped,
             resumed_at: run.resumed_at,
             seconds,
             samples_per_second: if run.samples == 0 { 0.0 } else { run.samples as f64 / seconds },

@@ -3,20 +3,20 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use ttcore::Backend;
+use serde::Serialize;
 use ttcore::cache::Traffic;
 
-use super::error::TrainError;
+use super::error::{NonFiniteBatch, TrainError};
 use super::event::{Event, Observer, Part, Progress};
 use super::outcome::{Outcome, Run};
 use super::settings::TrainSettings;
 use super::state::{DataIdentity, Evaluation};
 use super::trainer::{Step, Trainer};
-use crate::checkpoint::{Checkpoint, Folder, Skipped, Target};
+use crate::checkpoint::{Checkpoint, CheckpointError, CheckpointErrorKind, Folder, Skipped, Target};
 use crate::data::Dataset;
-use crate::model::Number;
+use crate::model::{Engine, NonFinite, Quantity};
 
-/// How a run is followed and kept. Nothing here changes what is learned.
+/// How a run is followed and kept. Nothing here changes what is learned from numbers that are finite.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct RunOptions {
     /// Iterations between two evaluations on the test lines; 0 for none but at the end. Which evaluation is the best of
@@ -26,6 +26,19 @@ pub struct RunOptions {
     pub log_every: Option<u64>,
     /// Where the state is kept.
     pub checkpoints: Option<CheckpointOptions>,
+    /// What follows a number that is not finite.
+    pub on_non_finite: OnNonFinite,
+}
+
+/// What follows when a number of a batch, its loss or its gradient is not finite. Nothing is updated with such a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum OnNonFinite {
+    /// The run ends with an error; the last checkpoint stays
+    #[default]
+    Stop,
+    /// The batch is skipped and counted; more than 100 in a row, or parameters that are not finite, end the run all the same
+    Skip,
 }
 
 /// Where the state of a run is kept.
@@ -47,7 +60,7 @@ pub struct CheckpointOptions {
 ///
 /// [`TrainError`] for settings or data that make no model, a checkpoint that cannot be written or is of another run, or a
 /// run that was interrupted.
-pub fn train<B: Backend<Float: Number>>(
+pub fn train<B: Engine>(
     backend: B,
     queue: &mut B::Queue,
     data: &Dataset,
@@ -96,6 +109,7 @@ pub fn train<B: Backend<Float: Number>>(
         iterations: iterations.max(start.iteration),
         training: Duration::ZERO,
         checkpointed: resumed.map(|path| (start.iteration, path)),
+        skipped_in_a_row: 0,
     };
     run.train(queue, observer)?;
     run.end(queue, observer)
@@ -128,7 +142,10 @@ fn due(iteration: u64, every: u64) -> bool {
     every > 0 && iteration > 0 && iteration.is_multiple_of(every)
 }
 
-struct Loop<'d, 'o, B: Backend> {
+/// So many batches in a row that are not finite are no accident.
+pub(super) const MOST_SKIPPED_IN_A_ROW: u64 = 100;
+
+struct Loop<'d, 'o, B: Engine> {
     trainer: Trainer<'d, B>,
     options: &'o RunOptions,
     folder: Option<Folder>,
@@ -141,12 +158,15 @@ struct Loop<'d, 'o, B: Backend> {
     window: Window,
     /// The newest checkpoint, and its iteration.
     checkpointed: Option<(u64, PathBuf)>,
+    skipped_in_a_row: u64,
 }
 
 /// What happened since the last [`Event::Train`].
 struct Window {
     loss: f64,
     iterations: u64,
+    /// How many of them had an update, and so a loss.
+    losses: u64,
     samples: usize,
     time: Duration,
     /// Lookups before it.
@@ -155,11 +175,11 @@ struct Window {
 
 impl Window {
     fn new(traffic: Traffic) -> Self {
-        Self { loss: 0.0, iterations: 0, samples: 0, time: Duration::ZERO, traffic }
+        Self { loss: 0.0, iterations: 0, losses: 0, samples: 0, time: Duration::ZERO, traffic }
     }
 }
 
-impl<B: Backend<Float: Number>> Loop<'_, '_, B> {
+impl<B: Engine> Loop<'_, '_, B> {
     /// Steps until the end, and what is due after them. A checkpoint holds the state right after its step, and what comes
     /// later is done again by a run that goes on from it, with the same result.
     fn train(&mut self, queue: &mut B::Queue, observer: &mut dyn Observer) -> Result<(), TrainError> {
@@ -174,7 +194,7 @@ impl<B: Backend<Float: Number>> Loop<'_, '_, B> {
             let begin = Instant::now();
             let step = self.trainer.step(queue)?;
             iteration += 1;
-            self.tell(&step, iteration, begin.elapsed(), observer)?;
+            self.tell(&step, iteration, begin.elapsed(), queue, observer)?;
             let every = self.options.checkpoints.as_ref().map_or(0, |options| options.every);
             if due(iteration, every) && iteration < self.iterations {
                 self.checkpoint(queue, observer)?;
@@ -200,7 +220,14 @@ impl<B: Backend<Float: Number>> Loop<'_, '_, B> {
     ) -> Result<Option<(Evaluation, Duration)>, TrainError> {
         let begin = Instant::now();
         let evaluation = self.trainer.evaluate(queue, part, observer)?;
-        Ok(evaluation.map(|evaluation| (evaluation, begin.elapsed())))
+        match evaluation {
+            Some(Evaluation { non_finite, lines, .. })
+                if non_finite > 0 && self.options.on_non_finite == OnNonFinite::Stop =>
+            {
+                Err(TrainError::Predictions { part, non_finite, lines })
+            }
+            evaluation => Ok(evaluation.map(|evaluation| (evaluation, begin.elapsed()))),
+        }
     }
 
     /// Tells what a step did.
@@ -209,11 +236,11 @@ impl<B: Backend<Float: Number>> Loop<'_, '_, B> {
         step: &Step,
         iteration: u64,
         time: Duration,
+        queue: &mut B::Queue,
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
         self.training += time;
         let window = &mut self.window;
-        window.loss += step.loss;
         window.iterations += 1;
         window.samples += step.samples;
         window.time += time;
@@ -223,14 +250,62 @@ impl<B: Backend<Float: Number>> Loop<'_, '_, B> {
             });
             send(observer, &Event::Refresh { iteration: iteration - 1, loaded, evicted, kept })?;
         }
-        let (iterations, samples) = (self.iterations, self.trainer.samples());
-        observer.progress(Progress::Train { iteration, iterations, loss: step.loss, samples });
+        match step.loss {
+            Ok(loss) => {
+                self.window.loss += loss;
+                self.window.losses += 1;
+                self.skipped_in_a_row = 0;
+                let (iterations, samples) = (self.iterations, self.trainer.samples());
+                observer.progress(Progress::Train { iteration, iterations, loss, samples });
+            }
+            Err(batch) => self.non_finite(batch, queue, observer)?,
+        }
         if due(iteration, self.options.log_every.unwrap_or(self.iterations.div_ceil(10)))
             || iteration == self.iterations
         {
             self.log(step.lr, iteration, observer)?;
         }
         Ok(())
+    }
+
+    /// Goes on after a batch that nothing was updated with, or not.
+    fn non_finite(
+        &mut self,
+        batch: NonFiniteBatch,
+        queue: &mut B::Queue,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        self.skipped_in_a_row += 1;
+        // What was given needs no other cause. Parameters are as before the batch, and stay so.
+        let tensor = match batch.number.quantity {
+            Quantity::Label | Quantity::Dense { .. } => None,
+            _ => self.trainer.model().non_finite_parameter(queue).map_err(TrainError::backend)?,
+        };
+        let skip = self.options.on_non_finite == OnNonFinite::Skip
+            && self.skipped_in_a_row <= MOST_SKIPPED_IN_A_ROW
+            && tensor.is_none();
+        let NonFiniteBatch { iteration, epoch, batch: number, row, number: NonFinite { sample, .. } } = batch;
+        let (action, skipped) = if skip {
+            (OnNonFinite::Skip, self.trainer.state().skipped)
+        } else {
+            (OnNonFinite::Stop, self.trainer.state().skipped - 1)
+        };
+        let reason = batch.number.to_string();
+        send(observer, &Event::NonFinite { iteration, epoch, batch: number, sample, row, reason, action, skipped })?;
+        match tensor {
+            Some(tensor) => Err(self.diverged(iteration - 1, tensor)),
+            None if skip => Ok(()),
+            None => Err(TrainError::NonFinite { batch, checkpoint: self.last_good() }),
+        }
+    }
+
+    fn diverged(&self, iteration: u64, tensor: String) -> TrainError {
+        TrainError::Diverged { iteration, tensor, checkpoint: self.last_good() }
+    }
+
+    /// The newest checkpoint: none is ever written of a model that is not finite.
+    fn last_good(&self) -> Option<PathBuf> {
+        self.checkpointed.as_ref().map(|(_, path)| path.clone())
     }
 
     fn log(&mut self, lr: f64, iteration: u64, observer: &mut dyn Observer) -> Result<(), TrainError> {
@@ -241,7 +316,7 @@ impl<B: Backend<Float: Number>> Loop<'_, '_, B> {
         let event = Event::Train {
             iteration,
             epoch: self.trainer.epochs(),
-            loss: window.loss / window.iterations as f64,
+            loss: window.loss / window.losses as f64,
             iterations: window.iterations,
             lr,
             samples_per_second: window.samples as f64 / window.time.as_secs_f64(),
@@ -269,8 +344,13 @@ impl<B: Backend<Float: Number>> Loop<'_, '_, B> {
 
     fn save(&mut self, queue: &mut B::Queue, target: &Target, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let (begin, path) = (Instant::now(), target.path.clone());
-        self.trainer.save(queue, target)?;
         let iteration = self.trainer.state().iteration;
+        match self.trainer.save(queue, target) {
+            Err(CheckpointError { kind: CheckpointErrorKind::NonFinite { tensor }, .. }) => {
+                return Err(self.diverged(iteration, tensor));
+            }
+            saved => saved?,
+        }
         self.checkpointed = Some((iteration, path.clone()));
         send(observer, &Event::Checkpoint { iteration, path, seconds: begin.elapsed().as_secs_f64() })
     }
@@ -292,6 +372,8 @@ impl<B: Backend<Float: Number>> Loop<'_, '_, B> {
         let iteration = self.trainer.state().iteration;
         if let Some(target) = self.folder.as_ref().map(Folder::final_target) {
             self.save(queue, &target, observer)?;
+        } else if let Some(tensor) = self.trainer.model().non_finite_parameter(queue).map_err(TrainError::backend)? {
+            return Err(self.diverged(iteration, tensor));
         }
         let mut evaluations = Vec::with_capacity(2);
         for split in [Part::Test, Part::Validation] {

@@ -12,6 +12,9 @@ pub struct Evaluation {
     pub lines: usize,
     /// How many of them are positive.
     pub positives: usize,
+    /// For how many of them the model gives no finite probability: the metrics are of the others.
+    #[serde(default)]
+    pub non_finite: usize,
     /// Mean binary cross entropy, natural logarithm.
     #[serde(deserialize_with = "number")]
     pub log_loss: f64,
@@ -43,6 +46,9 @@ pub struct TrainState {
     pub iteration: u64,
     /// Where the next batch comes from.
     pub position: Position,
+    /// Iterations without an update, since a number of their batch is not finite.
+    #[serde(default)]
+    pub skipped: u64,
     /// Lookups of tables with a cache so far, in training.
     pub lookups: u64,
     /// How many of them were of cached rows.
@@ -84,7 +90,7 @@ impl TrainState {
 
     /// Takes note of an evaluation; whether it is the best.
     pub(crate) fn evaluated(&mut self, test: Evaluation) -> bool {
-        let better = self.best.is_none_or(|best| test.accuracy > best.test.accuracy);
+        let better = self.best.is_none_or(|best| best.test.accuracy.is_nan() || test.accuracy > best.test.accuracy);
         if better {
             self.best = Some(Best { iteration: self.iteration, test });
         }

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
+use ttcore::Real;
 use ttcore::cache::{Refresh, Traffic};
-use ttcore::{Backend, Real};
 
-use super::error::TrainError;
+use super::error::{NonFiniteBatch, TrainError};
 use super::event::{Observer, Part, Progress};
 use super::hyperparameters::Hyperparameters;
 use super::state::{DataIdentity, Evaluation, Position, TrainState};
@@ -13,7 +13,7 @@ use super::{LossCurve, reader::Reader};
 use crate::checkpoint::{self, Checkpoint, CheckpointError, CheckpointErrorKind, Description, FORMAT, Target};
 use crate::data::{Dataset, Order, Split};
 use crate::metrics;
-use crate::model::{Dlrm, Number};
+use crate::model::{Dlrm, Engine, StepError};
 
 /// A model, the data it is trained on, and how far it is.
 ///
@@ -21,7 +21,7 @@ use crate::model::{Dlrm, Number};
 /// trainer that is restored from there goes on bit for bit as this one does. What follows an iteration, such as a
 /// refresh of the caches, belongs to the *next* call of [`Trainer::step`], so that it happens once, whether or not there
 /// was a checkpoint in between.
-pub struct Trainer<'d, B: Backend> {
+pub struct Trainer<'d, B: Engine> {
     model: Dlrm<B>,
     settings: Hyperparameters,
     data: &'d Dataset,
@@ -41,8 +41,8 @@ pub struct Trainer<'d, B: Backend> {
 /// What one step did.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// Loss of the batch before its update.
-    pub loss: f64,
+    /// Loss of the batch before its update, or why there was no update: the batch was passed over then.
+    pub loss: Result<f64, NonFiniteBatch>,
     /// Learning rate.
     pub lr: f64,
     /// Samples of the batch.
@@ -51,7 +51,7 @@ pub struct Step {
     pub refreshed: Option<Vec<Refresh>>,
 }
 
-impl<'d, B: Backend<Float: Number>> Trainer<'d, B> {
+impl<'d, B: Engine> Trainer<'d, B> {
     /// A new model of these settings for data of this identity.
     ///
     /// # Errors
@@ -126,8 +126,8 @@ impl<'d, B: Backend<Float: Number>> Trainer<'d, B> {
         checkpoint::save(target, &mut self.model, queue, &description, &self.losses)
     }
 
-    /// The next iteration: refreshes the caches if that is due, and trains on one batch. After the last batch of an epoch
-    /// comes the first of the next, which has the same order.
+    /// The next iteration: refreshes the caches if that is due, and trains on one batch, or passes over it if a number of
+    /// it is not finite. After the last batch of an epoch comes the first of the next, which has the same order.
     ///
     /// # Errors
     ///
@@ -147,19 +147,32 @@ impl<'d, B: Backend<Float: Number>> Trainer<'d, B> {
         let position = Position::after(iteration, order.len(), size);
         let lr = self.settings.lr.at(iteration);
         let step = self.model.train_step_beside(queue, this.samples(), lr, || next.read(self.data, rows(position)));
-        let (loss, read) = step.map_err(TrainError::backend)?;
+        let (loss, read) = match step {
+            Ok((loss, read)) => (Ok(loss), read.is_ok()),
+            Err(StepError::NonFinite(number)) => {
+                let Position { epoch, line } = self.state.position;
+                // A batch that has a sample at this position has a row there.
+                let row = rows(self.state.position).nth(number.sample).unwrap_or_default();
+                (Err(NonFiniteBatch { iteration, epoch, batch: line / size as u64, row, number }), false)
+            }
+            Err(StepError::Backend(error)) => return Err(TrainError::backend(error)),
+        };
         let samples = this.labels().len();
         self.readers.swap(0, 1);
-        // This step is done; the next one reads again, and says what is wrong.
-        self.ready = read.is_ok().then_some(iteration);
+        // This step is done; where the next batch may not have been read, the next one reads it, and says what is wrong.
+        self.ready = read.then_some(iteration);
         self.state.iteration = iteration;
         self.state.position = position;
-        self.losses.push(loss);
+        match loss {
+            Ok(loss) => self.losses.push(loss),
+            Err(_) => self.state.skipped += 1,
+        }
         Ok(Step { loss, lr, samples, refreshed })
     }
 
-    /// Metrics of the model on a part of the data, in exact AUC; none if `observer` wanted to stop before the end. Nothing
-    /// of the state changes. Keeps a prediction for each line.
+    /// Metrics of the model on a part of the data, in exact AUC; none if `observer` wanted to stop before the end. Lines
+    /// for which the model gives no finite probability are counted and left out. Nothing of the state changes. Keeps a
+    /// prediction for each line.
     ///
     /// # Errors
     ///
@@ -188,9 +201,17 @@ impl<'d, B: Backend<Float: Number>> Trainer<'d, B> {
             observer.progress(Progress::Evaluate { part, done, lines: lines.len() });
         }
         self.take_traffic();
-        Ok((self.labels.len() == lines.len()).then(|| Evaluation {
-            lines: self.labels.len(),
-            positives: self.labels.iter().filter(|&&y| y > 0.5).count(),
+        if self.labels.len() < lines.len() {
+            return Ok(None);
+        }
+        let positives = self.labels.iter().filter(|&&y| y > 0.5).count();
+        let mut finite = self.predictions.iter().map(|p| p.is_finite());
+        self.labels.retain(|_| finite.next().unwrap_or(true));
+        self.predictions.retain(|p| p.is_finite());
+        Ok(Some(Evaluation {
+            lines: lines.len(),
+            non_finite: lines.len() - self.labels.len(),
+            positives,
             log_loss: metrics::log_loss(&self.predictions, &self.labels),
             accuracy: metrics::accuracy(&self.predictions, &self.labels),
             auc: metrics::auc(&self.predictions, &self.labels),

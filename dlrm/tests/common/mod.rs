@@ -32,7 +32,7 @@ pub(crate) fn settings() -> TrainSettings {
 /// Options of a run that keeps its state.
 pub(crate) fn kept(folder: &Path, every: u64, resume: bool) -> RunOptions {
     let checkpoints = CheckpointOptions { folder: folder.to_owned(), every, keep: 2, resume };
-    RunOptions { eval_every: 7, log_every: None, checkpoints: Some(checkpoints) }
+    RunOptions { eval_every: 7, log_every: None, checkpoints: Some(checkpoints), ..RunOptions::default() }
 }
 
 /// Stops a run after some iterations, or in an evaluation after them, and keeps what it is told.

@@ -9,8 +9,8 @@ use clap::error::ErrorKind;
 use clap::{Args as ClapArgs, ValueEnum};
 use dlrm::presets::Preset;
 use dlrm::train::{
-    CacheSettings, CheckpointOptions, InitName, LrPolicy, Optimizer, RunOptions, ScaleName, TableFileError,
-    TrainSettings, TtSettings, parse_tables,
+    CacheSettings, CheckpointOptions, InitName, LrPolicy, OnNonFinite, Optimizer, RunOptions, ScaleName,
+    TableFileError, TrainSettings, TtSettings, parse_tables,
 };
 
 use crate::cli::backend::BackendArgs;
@@ -45,8 +45,9 @@ A file for --tables has a section for each table it sets, named by its number fr
   frozen = false                  # true: not trained
 
 Lines of a --log file have a `kind`: start (settings), train (iteration, loss and hit rate since the last such line,
-lr, samples_per_second), refresh (of the cache), eval (metrics), checkpoint, skipped (a damaged checkpoint), end. A
-run that was killed and goes on tells its iterations since the checkpoint again, after another start.
+lr, samples_per_second), refresh (of the cache), eval (metrics), checkpoint, skipped (a damaged checkpoint), non_finite
+(a batch that nothing was updated with, and whether it was skipped or the run stopped), end. A run that was killed and
+goes on tells its iterations since the checkpoint again, after another start.
 
 Checkpoints are safetensors files, which Python reads too; final.safetensors is the trained model, for `dlrm eval`."
 );
@@ -145,6 +146,9 @@ pub(in crate::cli) struct Args {
     #[arg(long, alias = "lr-num-decay-steps", value_name = "N", default_value_t = 0, help_heading = "Optimisation")]
     lr_decay_steps: u64,
 
+    /// What follows a number (of the batch, its loss or its gradient) that is NaN or infinite; nothing is updated with it
+    #[arg(long, value_enum, default_value_t = OnNonFinite::Stop, help_heading = "Following and keeping a run")]
+    on_non_finite: OnNonFinite,
     /// Evaluate on the test lines every N iterations; 0 for only at the end
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Following and keeping a run")]
     eval_every: u64,
@@ -278,6 +282,7 @@ impl Args {
         RunOptions {
             eval_every: self.eval_every,
             log_every: self.log_every,
+            on_non_finite: self.on_non_finite,
             checkpoints: self.checkpoint_dir.clone().map(|folder| CheckpointOptions {
                 folder,
                 every: self.checkpoint_every,

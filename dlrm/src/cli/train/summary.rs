@@ -81,6 +81,9 @@ fn training(out: &mut impl Write, outcome: &Outcome) -> io::Result<()> {
             outcome.samples, outcome.seconds, outcome.samples_per_second
         )?,
     }
+    if outcome.skipped_batches > 0 {
+        writeln!(out, "  {} batches skipped: a number of them was not finite", outcome.skipped_batches)?;
+    }
     writeln!(
         out,
         "  loss {:.4} in the first tenth of the iterations, {:.4} in the last",
