@@ -2,7 +2,7 @@
 
 use ttcore::Backend;
 
-use super::steps::stories;
+use super::steps::{Story, stories};
 use crate::case;
 use crate::device::Device;
 use crate::runner::check;
@@ -22,13 +22,20 @@ pub fn equivalent<A: Backend, B: Backend<Float = A::Float>>(
 ) {
     let ((one, one_queue), (other, other_queue)) = (one(), other());
     let (one, other) = (Device::new(one, one_queue), Device::new(other, other_queue));
-    check(stories(case::cases()), |story| {
-        let (mut one, mut other) = (story.harness(&one), story.harness(&other));
-        let mut before = story.begin();
-        for _ in 0..STEPS {
-            let (want, got) = (before.step(&mut one), before.step(&mut other));
-            before.assert_agree::<A::Float>(&want, &got);
-            before = before.next(want);
-        }
-    });
+    check(stories(case::cases()), |story| agree(&story, &one, &other));
+}
+
+/// The same, for the steps of one story.
+///
+/// # Panics
+///
+/// If two backends do not agree.
+pub fn agree<A: Backend, B: Backend<Float = A::Float>>(story: &Story, one: &Device<A>, other: &Device<B>) {
+    let (mut one, mut other) = (story.harness(one), story.harness(other));
+    let mut before = story.begin();
+    for _ in 0..STEPS {
+        let (want, got) = (before.step(&mut one), before.step(&mut other));
+        before.assert_agree::<A::Float>(&want, &got);
+        before = before.next(want);
+    }
 }

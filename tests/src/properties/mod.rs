@@ -12,4 +12,4 @@ pub mod linearity;
 pub mod memory;
 pub mod runs;
 pub mod sinks;
-mod steps;
+pub mod steps;

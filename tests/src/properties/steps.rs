@@ -14,10 +14,11 @@ use crate::tolerance::{Expected, assert_close, assert_same};
 
 /// Tables in one layout, their batches, and a rule for each.
 #[derive(Clone, Debug)]
-pub(super) struct Story {
-    case: Case,
+pub struct Story {
+    /// The tables, and the first batches.
+    pub case: Case,
     /// Of table 0, 1, ..; then from the first again.
-    updates: Vec<Update>,
+    pub updates: Vec<Update>,
 }
 
 /// Stories of these cases, with any rules and learning rates.

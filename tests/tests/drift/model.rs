@@ -1,8 +1,8 @@
 //! A whole small DLRM.
 
-use dlrm::model::{Dlrm, ModelConfig, Number, Samples};
+use dlrm::model::{Dlrm, Engine, ModelConfig, Samples};
 use rand_core::Rng;
-use ttcore::{Backend, Rule, TableConfig, TtShape};
+use ttcore::{Rule, TableConfig, TtShape};
 use ttcore_cpu::Isa;
 use ttcore_tests::case::rng;
 
@@ -28,7 +28,7 @@ fn config(rule: Rule) -> ModelConfig {
     config.expect("a model").with_rule(rule)
 }
 
-pub(super) struct Model<B: Backend> {
+pub(super) struct Model<B: Engine> {
     model: Dlrm<B>,
     queue: B::Queue,
     seed: u64,
@@ -41,7 +41,7 @@ struct Batch {
     labels: Vec<f64>,
 }
 
-impl<B: Backend<Float: Number>> Model<B> {
+impl<B: Engine> Model<B> {
     /// A model whose dense part is computed by an instruction set; the seed is that of its numbers and of the batches.
     pub(super) fn new((backend, mut queue): (B, B::Queue), isa: Isa, rule: Rule, seed: u64) -> Self {
         let model = Dlrm::new(backend, &mut queue, config(rule), SAMPLES, seed).expect("a model").with_isa(isa);
@@ -66,7 +66,7 @@ impl<B: Backend<Float: Number>> Model<B> {
     }
 }
 
-impl<B: Backend<Float: Number>> Training for Model<B> {
+impl<B: Engine> Training for Model<B> {
     fn step(&mut self, number: u64, lr: f64) {
         let Batch { dense, indices, labels } = self.batch(number);
         let samples = Samples { dense: &convert(&dense), indices: &indices, labels: &convert(&labels) };
@@ -81,7 +81,7 @@ impl<B: Backend<Float: Number>> Training for Model<B> {
 
     fn parameters(&mut self) -> Vec<Vec<f64>> {
         let Self { model, queue, .. } = self;
-        let layers = model.mlps().into_iter().flat_map(|mlp| mlp.layers());
+        let layers = model.mlps(queue).expect("the layers").into_iter().flat_map(|mlp| mlp.layers());
         let mut all: Vec<Vec<f64>> = layers.flat_map(|layer| [wide(&layer.weight), wide(&layer.bias)]).collect();
         for table in 0..model.config().tables().len() {
             all.push(wide(&model.tables().parameters(queue, table).expect("parameters")));
@@ -93,7 +93,7 @@ impl<B: Backend<Float: Number>> Training for Model<B> {
         let Self { model, queue, .. } = self;
         let mut parameters = parameters.iter().map(|values| convert(values));
         let mut next = || parameters.next().expect("as many tensors");
-        for layer in model.mlps().into_iter().flat_map(|mlp| mlp.layers_mut()) {
+        for layer in model.mlps(queue).expect("the layers").into_iter().flat_map(|mlp| mlp.layers_mut()) {
             layer.weight.copy_from_slice(&next());
             layer.bias.copy_from_slice(&next());
         }
