@@ -5,7 +5,11 @@
 #include "../kernels/common.cuh"
 #include "../kernels/batched.cu"
 #include "../kernels/dense.cu"
-#include "../kernels/fused.cu"
+#include "../kernels/patch.cuh"
+#include "../kernels/fused.cuh"
+#include "../kernels/fused_forward.cu"
+#include "../kernels/fused_backward.cu"
+#include "../kernels/fused_outer.cu"
 
 // Runs a kernel to its end. False if there is none of this name.
 extern "C" bool ttcore_emulator_launch(const char* name, unsigned grid, unsigned threads, unsigned shared_bytes,

@@ -1,0 +1,261 @@
+// What the fused kernels share. They take tables of three cores, and those without cores, all of a model's in a launch:
+//
+//   fused_pairs    one unit: the products G1[i1] G2[i2] of some pairs (i1, i2) of one i2, and the rows of these pairs
+//   fused_pool     one column of one bag
+//   fused_middle   one unit: gradients of the rows and products of its pairs, and what these add to G1 and to G2[i2]
+//   fused_outer    a slice of a core, or dense rows: sums what was added, and applies the rule
+//
+// A unit has so many pairs that the rows (pair, j1) of their products, stacked, are a matrix of at most 64 rows, and so
+// many j2 that its columns (j2, r) fit beside it in shared memory. A longer list of pairs is several units, which add to
+// their G2[i2] in parts. Every number has one owner all the same, which adds the parts in order.
+//
+// Launches depend on the plan alone: all that depends on the batch is read from the descriptors, so a step can be captured
+// in a graph and replayed for other batches of the same group.
+
+// One table of a batch, with the lists that the host made: see FusedTable in src/args.rs.
+struct FusedTable {
+    // By bag, by lookup.
+    const u32* bag_starts;
+    const u32* bag_of;
+    const u32* row_of;
+    const void* factors;
+    const void* scales;
+    // By unique row: its lookups, in order; then the dense rows.
+    const u32* row_starts;
+    const u32* row_bags;
+    const void* row_factors;
+    const u64* dense_rows;
+    // By row of the cores: its pair, its i3.
+    const u32* row_pairs;
+    const u32* row_digits;
+    // By pair: which of the i1 it has; where its rows begin.
+    const u32* pair_firsts;
+    const u32* pair_rows;
+    // The digits that occur in each core.
+    const u64* digits[3];
+    // The pairs of each i1.
+    const u32* first_starts;
+    const u32* first_pairs;
+    // The parts of each i2: none if one unit has all of its pairs.
+    const u32* middle_parts;
+    // The rows of each i3.
+    const u32* last_starts;
+    const u32* last_rows;
+    // Where the table's values are, in numbers. In saved: products [P][n1][n2 R2] and rows [U][N].
+    u64 products;
+    u64 rows;
+    // In scratch memory: gradients of rows [U][N], or the rows where nothing is saved; what each pair adds to its slice of
+    // core 1, by block of columns [P][blocks][n1][R1]; parts of gradients of slices of core 2 [parts][R1][n2 R2].
+    u64 row_grads;
+    u64 first_grads;
+    u64 middle_grads;
+    // Where cores 2 and 3 and the dense rows are among the parameters.
+    u64 core2;
+    u64 core3;
+    u64 dense;
+    u64 column;
+    // Lookups of the tables before.
+    u64 lookups_before;
+    // Outer units of the tables before, and of this one; units of this one and those before.
+    u32 outers_before;
+    u32 outers;
+    u32 units_end;
+    u32 bags;
+    u32 lookups;
+    u32 core_rows;
+    u32 dense_count;
+    // How many i1, i2 and i3 occur.
+    u32 firsts;
+    u32 middles;
+    u32 lasts;
+    // Factors of the columns and ranks.
+    u32 n1;
+    u32 n2;
+    u32 n3;
+    u32 r1;
+    u32 r2;
+    // Most j1 and j2 of a unit; ranks of what it multiplies at once.
+    u32 tile_n1;
+    u32 tile_n2;
+    u32 tile_r1;
+    u32 tile_r2;
+    u32 unused;
+};
+static_assert(sizeof(FusedTable) == 328, "as in src/args.rs");
+
+// Pairs `pair ..` of one i2, by its number among those that occur; which j1 and j2, in tiles; which part of the gradient
+// of G2[i2], or all ones for the whole of it.
+struct FusedUnit {
+    u32 table;
+    u32 group;
+    u32 pair;
+    u32 pairs;
+    u32 tile;
+    u32 part;
+};
+static_assert(sizeof(FusedUnit) == 24, "as in src/args.rs");
+
+const u32 FUSED_TABLES = 32;
+const u32 WHOLE = ~0u;
+
+template <class F>
+struct FusedArgs {
+    const FusedTable* tables;
+    const FusedUnit* units;
+    // What forward leaves, null if nothing; scratch memory.
+    F* saved;
+    F* scratch;
+    const F* grad_out;
+    // The output, or gradients of weights.
+    F* out;
+    u64 stride;
+    u32 count;
+    // Columns of the widest table.
+    u32 dim;
+    Sink<F> sinks[FUSED_TABLES];
+};
+SIZE(FusedArgs, 2624);
+
+// Numbers in the product of a pair, and columns of the table.
+__device__ u64 product_len(const FusedTable& table) { return (u64)table.n1 * table.n2 * table.r2; }
+__device__ u64 dim_of(const FusedTable& table) { return (u64)table.n1 * table.n2 * table.n3; }
+
+__device__ u32 least(u32 a, u32 b) { return a < b ? a : b; }
+__device__ u32 parts_of(u32 numbers, u32 part) { return (numbers + part - 1) / part; }
+
+// Where the rows of a batch are.
+template <class F>
+__device__ F* rows_of(const FusedArgs<F>& args, const FusedTable& table) {
+    return args.saved ? args.saved + table.rows : args.scratch + table.row_grads;
+}
+
+// A unique row [N], of the cores or dense.
+template <class F>
+__device__ const F* row_at(const FusedArgs<F>& args, const FusedTable& table, const F* params, u32 row) {
+    u64 dim = dim_of(table);
+    if (row < table.core_rows) return rows_of(args, table) + row * dim;
+    return dense_row(params + table.dense, table.dense_rows, row - table.core_rows, dim);
+}
+
+// One column of the gradient of a unique row: that of its bags, in the order of lookups.
+template <class F>
+__device__ F row_gradient(const FusedArgs<F>& args, const FusedTable& table, u32 row, u64 column) {
+    const F* factors = (const F*)table.row_factors;
+    const F* grad = args.grad_out + table.column + column;
+    F sum = 0;
+    UNROLL_4 for (u32 p = table.row_starts[row]; p < table.row_starts[row + 1]; ++p) {
+        sum += factors[p] * grad[table.row_bags[p] * args.stride];
+    }
+    return sum;
+}
+
+// The most that a unit multiplies at once: rows (pair, j1), and in bytes columns (j2, r2), and values of r1 between them.
+const u32 TILE_ROWS = 64;
+const u32 TILE_COLUMN_BYTES = 256;
+const u32 TILE_INNER_BYTES = 128;
+
+// Shared memory of a unit. Lines are one vector longer than what they hold: an odd number of vectors.
+template <class F>
+struct Tiles {
+    static const u32 COLUMNS = TILE_COLUMN_BYTES / sizeof(F);
+    static const u32 INNER = TILE_INNER_BYTES / sizeof(F);
+    static const u32 WIDE = COLUMNS + Vector<F>::LEN;
+    static const u32 NARROW = INNER + Vector<F>::LEN;
+    // Products, or their gradients.
+    F product[TILE_ROWS][WIDE];
+    // Of G2[i2].
+    F middle[INNER][WIDE];
+    // The slices G1[i1], stacked.
+    F first[TILE_ROWS][NARROW];
+    // Where each of their rows is among the parameters.
+    u64 first_at[TILE_ROWS];
+};
+static_assert(sizeof(Tiles<float>) == 35840 && sizeof(Tiles<double>) == 31488, "as in src/tiles.rs");
+
+// A unit with its table: pairs, j1 and j2 from where on, and how many.
+template <class F>
+struct Unit {
+    const FusedTable& table;
+    const F* params;
+    u32 group, pair, pairs, part;
+    u32 j1, n1, j2, n2;
+    // Rows of the stacked products.
+    u32 rows;
+    // Unique rows of the pairs.
+    u32 row_from, row_to;
+    // Columns of all j2 of the table.
+    u32 width;
+
+    METHOD Unit(const FusedArgs<F>& args, const FusedUnit& unit)
+        : table(args.tables[unit.table]), params(args.sinks[unit.table].params), group(unit.group), pair(unit.pair),
+          pairs(unit.pairs), part(unit.part) {
+        u32 across = parts_of(table.n2, table.tile_n2);
+        j1 = unit.tile / across * table.tile_n1;
+        n1 = least(table.tile_n1, table.n1 - j1);
+        j2 = unit.tile % across * table.tile_n2;
+        n2 = least(table.tile_n2, table.n2 - j2);
+        rows = pairs * n1;
+        row_from = table.pair_rows[pair];
+        row_to = table.pair_rows[pair + pairs];
+        width = table.n2 * table.r2;
+    }
+
+    // Where the slice G2[i2] begins among the parameters.
+    METHOD u64 middle_at() const { return table.core2 + table.digits[1][group] * table.r1 * width; }
+
+    // Where row `row` of the stacked products is among all products.
+    METHOD u64 product_at(u32 row) const { return ((u64)(pair + row / n1) * table.n1 + j1 + row % n1) * width; }
+};
+
+// The threads of a block as lines of up to 32 lanes.
+struct Lanes {
+    u32 lane, lanes, line, lines;
+
+    METHOD Lanes() {
+        lanes = least(blockDim.x, 32);
+        lane = threadIdx.x % lanes;
+        line = threadIdx.x / lanes;
+        lines = blockDim.x / lanes;
+    }
+};
+
+// Fills a matrix in shared memory, lines of `WIDTH` numbers, with `from(line, column)`: some at once, so that their loads
+// are on their way together.
+template <u32 WIDTH, u32 STRIDE, class F, class From>
+__device__ void stage(F (*to)[STRIDE], u32 lines, From from) {
+    const u32 AT_ONCE = 4;
+    for (u32 i = threadIdx.x; i < lines * WIDTH; i += AT_ONCE * blockDim.x) {
+        F x[AT_ONCE];
+        UNROLL for (u32 n = 0; n < AT_ONCE; ++n) {
+            u32 at = i + n * blockDim.x;
+            x[n] = at < lines * WIDTH ? from(at / WIDTH, at % WIDTH) : (F)0;
+        }
+        UNROLL for (u32 n = 0; n < AT_ONCE; ++n) {
+            u32 at = i + n * blockDim.x;
+            if (at < lines * WIDTH) to[at / WIDTH][at % WIDTH] = x[n];
+        }
+    }
+}
+
+// Where the rows of the stacked slices of core 1 are. Barriers are the caller's.
+template <class F>
+__device__ void find_firsts(Tiles<F>& tiles, const Unit<F>& unit) {
+    const FusedTable& table = unit.table;
+    for (u32 row = threadIdx.x; row < unit.rows; row += blockDim.x) {
+        u64 digit = table.digits[0][table.pair_firsts[unit.pair + row / unit.n1]];
+        tiles.first_at[row] = (digit * table.n1 + unit.j1 + row % unit.n1) * table.r1;
+    }
+}
+
+// Stages the slices of core 1, stacked, and that of core 2: `inner` values of r1 from `r1` on, `columns` columns from
+// `column` on. Zeros follow, up to whole vectors. Barriers are the caller's.
+template <class F>
+__device__ void stage_slices(Tiles<F>& tiles, const Unit<F>& unit, u32 r1, u32 inner, u32 column, u32 columns) {
+    stage<Tiles<F>::INNER>(tiles.first, whole<F>(unit.rows), [&](u32 row, u32 r) {
+        return row < unit.rows && r < inner ? unit.params[tiles.first_at[row] + r1 + r] : (F)0;
+    });
+    const F* slice = unit.params + unit.middle_at() + (u64)r1 * unit.width + column;
+    stage<Tiles<F>::COLUMNS>(tiles.middle, whole<F>(inner), [&](u32 r, u32 c) {
+        return r < inner && c < columns ? slice[(u64)r * unit.width + c] : (F)0;
+    });
+}

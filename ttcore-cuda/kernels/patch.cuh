@@ -1,0 +1,98 @@
+// Products of matrices in shared memory, `C[row][column] = sum over k of A[row][k] B[column][k]`.
+//
+// A thread sums a patch of 8 x 4 numbers of C in registers, so 12 numbers loaded serve 32 multiplications, and loads 16
+// bytes at once. The order of the sum is that of k: a number does not depend on which thread has it.
+
+const u32 PATCH_ROWS = 8;
+const u32 PATCH_COLUMNS = 4;
+
+// What one load takes, from an address that is a multiple of 16.
+template <class F>
+struct alignas(16) Vector {
+    static const u32 LEN = 16 / sizeof(F);
+    F at[LEN];
+};
+
+// So many numbers, filled up to whole vectors.
+template <class F>
+__device__ u32 whole(u32 numbers) {
+    return (numbers + Vector<F>::LEN - 1) / Vector<F>::LEN * Vector<F>::LEN;
+}
+
+// An operand, `[line][k]` or `[k][line]`: its lines are rows of C, or columns. `stride` is an odd number of vectors. Of the
+// lines of a patch there are always all, those behind the last one's too: what is there is computed with and not used. What
+// is behind the last `k` must be zero, up to a whole vector.
+template <class F>
+struct AlongLines {
+    // [line][k]. Lines of a thread are `step` apart: neighbours then have neighbouring lines, which share no bank.
+    const F* at;
+    u32 stride, first, step;
+
+    METHOD u32 line(u32 i) const { return first + i * step; }
+
+    template <u32 LINES>
+    METHOD void load(F (&x)[LINES][Vector<F>::LEN], u32 k) const {
+        UNROLL for (u32 i = 0; i < LINES; ++i) {
+            const Vector<F> part = *reinterpret_cast<const Vector<F>*>(at + line(i) * stride + k);
+            UNROLL for (u32 v = 0; v < Vector<F>::LEN; ++v) x[i][v] = part.at[v];
+        }
+    }
+};
+
+template <class F>
+struct AcrossLines {
+    // [k][line]. Lines of a thread follow each other.
+    const F* at;
+    u32 stride, first;
+
+    METHOD u32 line(u32 i) const { return first + i; }
+
+    template <u32 LINES>
+    METHOD void load(F (&x)[LINES][Vector<F>::LEN], u32 k) const {
+        UNROLL for (u32 v = 0; v < Vector<F>::LEN; ++v) {
+            UNROLL for (u32 i = 0; i < LINES; i += Vector<F>::LEN) {
+                const Vector<F> part = *reinterpret_cast<const Vector<F>*>(at + (k + v) * stride + first + i);
+                UNROLL for (u32 l = 0; l < Vector<F>::LEN; ++l) x[i + l][v] = part.at[l];
+            }
+        }
+    }
+};
+
+// Adds a patch of a product over `inner` values of k.
+template <class F, class A, class B>
+__device__ void multiply(F (&sum)[PATCH_ROWS][PATCH_COLUMNS], const A& a, const B& b, u32 inner) {
+    for (u32 k = 0; k < inner; k += Vector<F>::LEN) {
+        F x[PATCH_ROWS][Vector<F>::LEN], y[PATCH_COLUMNS][Vector<F>::LEN];
+        a.load(x, k);
+        b.load(y, k);
+        UNROLL for (u32 v = 0; v < Vector<F>::LEN; ++v) {
+            UNROLL for (u32 i = 0; i < PATCH_ROWS; ++i) {
+                UNROLL for (u32 j = 0; j < PATCH_COLUMNS; ++j) sum[i][j] += x[i][v] * y[j][v];
+            }
+        }
+    }
+}
+
+// Calls `use(row, column, number)` for all numbers of a patch that are inside of C.
+template <class F, class A, class B, class Use>
+__device__ void each(F (&sum)[PATCH_ROWS][PATCH_COLUMNS], const A& a, const B& b, u32 rows, u32 columns, Use use) {
+    UNROLL for (u32 i = 0; i < PATCH_ROWS; ++i) {
+        UNROLL for (u32 j = 0; j < PATCH_COLUMNS; ++j) {
+            if (a.line(i) < rows && b.line(j) < columns) use(a.line(i), b.line(j), sum[i][j]);
+        }
+    }
+}
+
+// Which patch of C is the one of a number: in strips of 8 patches, where the columns are so many, so that the threads of a
+// warp share the lines they load.
+struct Patches {
+    u32 down, across, strip;
+
+    METHOD Patches(u32 rows, u32 columns)
+        : down((rows + PATCH_ROWS - 1) / PATCH_ROWS), across((columns + PATCH_COLUMNS - 1) / PATCH_COLUMNS),
+          strip(across % 8 == 0 ? 8 : across) {}
+
+    METHOD u32 count() const { return down * across; }
+    METHOD u32 row(u32 number) const { return number / strip % down; }
+    METHOD u32 column(u32 number) const { return number / (strip * down) * strip + number % strip; }
+};
