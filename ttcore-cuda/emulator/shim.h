@@ -24,6 +24,7 @@ using std::sqrt;
 
 // For the compiler to choose.
 #define UNROLL
+#define UNROLL_2
 #define UNROLL_4
 #define UNROLL_8
 

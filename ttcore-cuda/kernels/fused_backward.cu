@@ -1,61 +1,92 @@
 // Backward: fused_middle, then fused_outer.
 
-// Gradients of the rows of a unit: the columns of its j1 and j2.
-template <class F>
-__device__ void find_row_gradients(const FusedArgs<F>& args, const Unit<F>& unit) {
-    const FusedTable& table = unit.table;
-    F* grads = args.scratch + table.row_grads;
-    u32 across = unit.n2 * table.n3, each = unit.n1 * across;
-    for (u32 item = threadIdx.x; item < (unit.row_to - unit.row_from) * each; item += blockDim.x) {
-        u32 row = unit.row_from + item / each, j1 = item % each / across, rest = item % across;
-        u64 column = ((u64)(unit.j1 + j1) * table.n2 + unit.j2) * table.n3 + rest;
-        grads[row * dim_of(table) + column] = row_gradient(args, table, row, column);
-    }
-}
-
-// Gradients of the products of a unit: those of the rows of each pair times their slices of core 3, transposed. An item has
-// one column (j2, r2) and four j1 of one pair.
-template <class F>
-__device__ void find_product_gradients(const FusedArgs<F>& args, Tiles<F>& tiles, const Unit<F>& unit, u32 r2, u32 ranks) {
-    const FusedTable& table = unit.table;
-    const u32 held = 4, width = Tiles<F>::COLUMNS;
-    const F* grads = args.scratch + table.row_grads;
-    u64 dim = dim_of(table), next = (u64)table.n2 * table.n3;
-    u32 down = parts_of(unit.n1, held);
-    for (u32 item = threadIdx.x; item < unit.pairs * down * width; item += blockDim.x) {
-        u32 c = item % width, pair = item / width / down, j1 = item / width % down * held;
-        bool inside = c < unit.n2 * ranks;
-        u32 j2 = inside ? c / ranks : 0, r = inside ? c % ranks : 0;
-        F sum[held] = {};
-        u32 row_to = inside ? table.pair_rows[unit.pair + pair + 1] : 0;
-        for (u32 row = table.pair_rows[unit.pair + pair]; row < row_to; ++row) {
-            const F* last = unit.params + table.core3 + ((u64)table.row_digits[row] * table.r2 + r2 + r) * table.n3;
-            const F* grad = grads + row * dim + ((u64)(unit.j1 + j1) * table.n2 + unit.j2 + j2) * table.n3;
-            UNROLL_4 for (u32 j3 = 0; j3 < table.n3; ++j3) {
-                F x = last[j3];
-                UNROLL for (u32 k = 0; k < held; ++k) {
-                    if (j1 + k < unit.n1) sum[k] += grad[k * next + j3] * x;
-                }
-            }
-        }
-        UNROLL for (u32 k = 0; k < held; ++k) {
-            if (j1 + k < unit.n1) tiles.product[pair * unit.n1 + j1 + k][c] = sum[k];
-        }
-    }
-    // The zeros behind the last row, for the sum over rows.
-    for (u32 i = unit.rows * width + threadIdx.x; i < whole<F>(unit.rows) * width; i += blockDim.x) {
-        tiles.product[i / width][i % width] = 0;
-    }
-}
-
 // Shared memory of fused_middle.
 template <class F>
 struct MiddleTiles {
     Tiles<F> tiles;
     // The gradient of G2[i2].
     F grad[Tiles<F>::INNER][Tiles<F>::WIDE];
+    // Whether a row of the unit is popular.
+    u64 popular;
 };
-static_assert(sizeof(MiddleTiles<float>) == 44544 && sizeof(MiddleTiles<double>) == 35840, "as in src/tiles.rs");
+static_assert(sizeof(MiddleTiles<float>) == 45064 && sizeof(MiddleTiles<double>) == 36360, "as in src/tiles.rs");
+static_assert(TILE_ROWS * Tiles<float>::COLUMNS >= ROW_SEGMENTS * POPULAR_COLUMNS, "popular rows fit");
+
+// Gradients of the rows of a unit: the columns of its j1 and j2.
+template <class F>
+__device__ void find_row_gradients(const FusedArgs<F>& args, MiddleTiles<F>& shared, const Unit<F>& unit) {
+    const FusedTable& table = unit.table;
+    const Lanes lanes;
+    const u64 dim = dim_of(table);
+    const u32 across = unit.n2 * table.n3, columns = unit.n1 * across, row_to = unit.row_to;
+    F* grads = args.scratch + table.row_grads;
+    auto column = [&](u32 i) {
+        return ((u64)(unit.j1 + i / across) * table.n2 + unit.j2) * table.n3 + i % across;
+    };
+    for (u32 i = lanes.lane; i < columns; i += lanes.lanes) {
+        const u64 at = column(i);
+        for (u32 row = unit.row_from + lanes.line; row < row_to; row += lanes.lines) {
+            if (is_popular(table, row)) shared.popular = 1;
+            else grads[row * dim + at] = row_gradient(args, table, row, at);
+        }
+    }
+    __syncthreads();
+    if (!shared.popular) return;
+    for (u32 row = unit.row_from; row < row_to; ++row) {
+        if (!is_popular(table, row)) continue;
+        popular_gradient(args, table, row, columns, shared.tiles.product[0], column,
+                         [&](u32 i, F sum) { grads[row * dim + column(i)] = sum; });
+    }
+}
+
+// Gradients of the products of a unit: those of the rows of each pair times their slices of core 3, transposed. An item has
+// four j1 of one pair, one j2 and four r2, which are `step` apart.
+template <class F>
+__device__ void find_product_gradients(const FusedArgs<F>& args, Tiles<F>& tiles, const Unit<F>& unit, u32 r2, u32 ranks) {
+    const FusedTable& table = unit.table;
+    const u32 held = 4;
+    const u32 n1 = unit.n1, n2 = unit.n2, n3 = table.n3, columns = n2 * ranks;
+    const u32 down = parts_of(n1, held), step = parts_of(ranks, held), items = unit.pairs * down * n2 * step;
+    const u64 dim = dim_of(table), slice = (u64)table.r2 * n3, next = (u64)table.n2 * n3;
+    const F* lasts = unit.params + table.core3 + (u64)r2 * n3;
+    const F* grads = args.scratch + table.row_grads + ((u64)unit.j1 * table.n2 + unit.j2) * n3;
+    const u32* pair_rows = table.pair_rows + unit.pair;
+    const u32* row_digits = table.row_digits;
+    for (u32 item = threadIdx.x; item < items; item += blockDim.x) {
+        u32 r = item % step, j2 = item / step % n2, j1 = item / step / n2 % down * held, pair = item / step / n2 / down;
+        // Behind the last j1 and r2 the first again.
+        u64 last_at[held], grad_at[held];
+        UNROLL for (u32 k = 0; k < held; ++k) {
+            last_at[k] = r + k * step < ranks ? (r + k * step) * n3 : r * n3;
+            grad_at[k] = (j1 + k < n1 ? j1 + k : j1) * next + j2 * n3;
+        }
+        F sum[held][held] = {};
+        for (u32 row = pair_rows[pair], row_to = pair_rows[pair + 1]; row < row_to; ++row) {
+            const F* last = lasts + row_digits[row] * slice;
+            const F* grad = grads + row * dim;
+            UNROLL_2 for (u32 j3 = 0; j3 < n3; ++j3) {
+                F x[held], y[held];
+                UNROLL for (u32 k = 0; k < held; ++k) x[k] = grad[grad_at[k] + j3];
+                UNROLL for (u32 k = 0; k < held; ++k) y[k] = last[last_at[k] + j3];
+                UNROLL for (u32 i = 0; i < held; ++i) {
+                    UNROLL for (u32 k = 0; k < held; ++k) sum[i][k] += x[i] * y[k];
+                }
+            }
+        }
+        UNROLL for (u32 i = 0; i < held; ++i) {
+            UNROLL for (u32 k = 0; k < held; ++k) {
+                if (j1 + i < n1 && r + k * step < ranks) {
+                    tiles.product[pair * n1 + j1 + i][j2 * ranks + r + k * step] = sum[i][k];
+                }
+            }
+        }
+    }
+    // Zeros behind the last column, and behind the last row, which are summed over.
+    const u32 rows = whole<F>(unit.rows), padded = whole<F>(columns);
+    for (u32 row = threadIdx.x; row < rows; row += blockDim.x) {
+        for (u32 c = row < unit.rows ? columns : 0; c < padded; ++c) tiles.product[row][c] = 0;
+    }
+}
 
 // Two products of the gradients of products, some warps for each: times G2[i2], transposed, what the pairs add to their
 // slices of core 1; and the stacked slices of core 1, transposed, times them, the gradient of G2[i2].
@@ -70,8 +101,8 @@ __device__ void multiply_both(const FusedArgs<F>& args, MiddleTiles<F>& shared, 
     for (u32 n = threadIdx.x; n < from + middles.count(); n += blockDim.x) {
         F sum[PATCH_ROWS][PATCH_COLUMNS] = {};
         if (n < firsts.count()) {
-            const AlongLines<F> a = {tiles.product[0], Tiles<F>::WIDE, firsts.row(n), firsts.down};
-            const AlongLines<F> b = {tiles.middle[0], Tiles<F>::WIDE, firsts.column(n), firsts.across};
+            AlongLines<F> a(tiles.product[0], Tiles<F>::WIDE, firsts.row(n), firsts.down);
+            AlongLines<F> b(tiles.middle[0], Tiles<F>::WIDE, firsts.column(n), firsts.across);
             multiply(sum, a, b, whole<F>(columns));
             each(sum, a, b, unit.rows, inner, [&](u32 row, u32 r, F x) {
                 u64 at = (unit.pair + row / unit.n1) * (u64)blocks + block;
@@ -79,8 +110,8 @@ __device__ void multiply_both(const FusedArgs<F>& args, MiddleTiles<F>& shared, 
             });
         } else if (n >= from) {
             u32 m = n - from;
-            const AcrossLines<F> a = {tiles.first[0], Tiles<F>::NARROW, middles.row(m) * PATCH_ROWS};
-            const AcrossLines<F> b = {tiles.product[0], Tiles<F>::WIDE, middles.column(m) * PATCH_COLUMNS};
+            AcrossLines<F, Tiles<F>::NARROW> a(tiles.first[0], middles.row(m) * PATCH_ROWS);
+            AcrossLines<F, Tiles<F>::WIDE> b(tiles.product[0], middles.column(m) * PATCH_COLUMNS);
             multiply(sum, a, b, whole<F>(unit.rows));
             each(sum, a, b, inner, columns, [&](u32 r, u32 c, F x) { shared.grad[r][c] = x; });
         }
@@ -92,6 +123,7 @@ __device__ void fused_middle(const FusedArgs<F>& args) {
     SHARED(MiddleTiles<F>, shared);
     Tiles<F>& tiles = shared->tiles;
     const Lanes lanes;
+    if (threadIdx.x == 0) shared->popular = 0;
     for (u32 number = blockIdx.x; number < args.tables[args.count - 1].units_end; number += gridDim.x) {
         const FusedUnit& what = args.units[number];
         const Sink<F>& sink = args.sinks[what.table];
@@ -103,8 +135,8 @@ __device__ void fused_middle(const FusedArgs<F>& args) {
         u32 block = unit.j2 / table.tile_n2 * each_j2;
         // The unit before is still read.
         __syncthreads();
-        find_firsts(tiles, unit);
-        find_row_gradients(args, unit);
+        find_places(tiles, unit);
+        find_row_gradients(args, *shared, unit);
         for (u32 r2 = 0; r2 < table.r2; r2 += table.tile_r2, ++block) {
             const u32 ranks = least(table.tile_r2, table.r2 - r2);
             const u32 column = unit.j2 * table.r2 + r2, columns = unit.n2 * ranks;
@@ -116,21 +148,22 @@ __device__ void fused_middle(const FusedArgs<F>& args) {
                 __syncthreads();
                 multiply_both(args, *shared, unit, r1, inner, columns, block, blocks);
                 __syncthreads();
-                // Nobody else reads or writes these numbers of the slice.
                 const u64 place = (u64)r1 * unit.width + column;
-                F* part = args.scratch + table.middle_grads + (u64)unit.part * table.r1 * unit.width + place;
-                for (u32 r = lanes.line; r < inner; r += lanes.lines) {
+                if (unit.part == WHOLE) {
+                    // Nobody else reads or writes these numbers of the slice.
                     for (u32 c = lanes.lane; c < columns; c += lanes.lanes) {
-                        u64 at = (u64)r * unit.width + c;
-                        if (unit.part == WHOLE) {
-                            apply(sink, sink.core_rate, unit.middle_at() + place + at, shared->grad[r][c]);
-                        } else {
-                            part[at] = shared->grad[r][c];
+                        for (u32 r = lanes.line; r < inner; r += lanes.lines) {
+                            apply(sink, sink.core_rate, unit.middle_at() + place + r * unit.width + c, shared->grad[r][c]);
                         }
                     }
+                } else {
+                    F* part = args.scratch + table.middle_grads + (u64)unit.part * table.r1 * unit.width + place;
+                    copy_tile(shared->grad, inner, columns, unit.vectors, part, [&](u32 r) { return r * unit.width; });
                 }
             }
         }
+        // Read long ago.
+        if (threadIdx.x == 0) shared->popular = 0;
     }
 }
 KERNEL_OF_TILES(fused_middle, FusedArgs)

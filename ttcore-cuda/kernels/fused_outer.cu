@@ -13,6 +13,7 @@ template <class F>
 struct Segments {
     F sum[SEGMENTS][SEGMENT_THREADS][HELD];
 };
+static_assert(SEGMENTS * SEGMENT_THREADS * HELD >= ROW_SEGMENTS * POPULAR_COLUMNS, "popular rows fit");
 static_assert(sizeof(Segments<float>) == 16384 && sizeof(Segments<double>) == 32768, "as in src/tiles.rs");
 
 // Outer units of the tables before come first: the last table that begins at or before a unit.
@@ -31,12 +32,17 @@ template <class F>
 __device__ void outer_first(const FusedArgs<F>& args, const FusedTable& table, const Sink<F>& sink, u32 number) {
     u32 len = table.n1 * table.r1;
     u32 blocks = parts_of(table.n2, table.tile_n2) * parts_of(table.r2, table.tile_r2);
-    u32 from = table.first_starts[number] * blocks, to = table.first_starts[number + 1] * blocks;
+    u32 from = table.first_starts[number], count = (table.first_starts[number + 1] - from) * blocks;
     for (u32 i = threadIdx.x; i < len; i += blockDim.x) {
+        const u32* pairs = table.first_pairs + from;
         const F* grads = args.scratch + table.first_grads + i;
         F sum = 0;
-        UNROLL_8 for (u32 n = from; n < to; ++n) {
-            sum += grads[((u64)table.first_pairs[n / blocks] * blocks + n % blocks) * len];
+        u32 block = 0;
+        UNROLL_8 for (u32 n = 0; n < count; ++n) {
+            sum += grads[((u64)*pairs * blocks + block) * len];
+            bool last = ++block == blocks;
+            pairs += last ? 1 : 0;
+            block = last ? 0 : block;
         }
         apply(sink, sink.core_rate, table.digits[0][number] * len + i, sum);
     }
@@ -61,7 +67,8 @@ __device__ void outer_middle(const FusedArgs<F>& args, const FusedTable& table, 
 template <class F>
 __device__ void outer_last(const FusedArgs<F>& args, const FusedTable& table, const Sink<F>& sink, u32 number) {
     SHARED(Segments<F>, shared);
-    u32 across = parts_of(table.n3, HELD), items = table.r2 * across, height = table.n1 * table.n2;
+    const u32 r2 = table.r2, n3 = table.n3, height = table.n1 * table.n2;
+    const u32 across = parts_of(n3, HELD), items = r2 * across;
     u32 from = table.last_starts[number], to = table.last_starts[number + 1];
     u64 dim = dim_of(table), product_numbers = product_len(table);
     u64 at = table.core3 + table.digits[2][number] * table.r2 * table.n3;
@@ -69,28 +76,29 @@ __device__ void outer_last(const FusedArgs<F>& args, const FusedTable& table, co
         u32 width = least(items - base, SEGMENT_THREADS);
         for (u32 i = threadIdx.x; i < SEGMENTS * width; i += blockDim.x) {
             u32 segment = i / width, item = base + i % width;
-            u32 r = item % table.r2, j3 = item / table.r2 * HELD;
+            u32 r = item % r2, j3 = item / r2 * HELD;
+            // Behind the last j3 the first again.
+            u32 grad_at[HELD];
+            UNROLL for (u32 k = 0; k < HELD; ++k) grad_at[k] = j3 + k < n3 ? k : 0;
             F sum[HELD] = {};
             for (u32 place = from + segment; place < to; place += SEGMENTS) {
                 u32 row = table.last_rows[place];
                 const F* left = args.saved + table.products + table.row_pairs[row] * product_numbers + r;
                 const F* grad = args.scratch + table.row_grads + row * dim + j3;
-                UNROLL_8 for (u32 a = 0; a < height; ++a) {
-                    F x = left[a * table.r2];
-                    UNROLL for (u32 k = 0; k < HELD; ++k) {
-                        if (j3 + k < table.n3) sum[k] += x * grad[a * table.n3 + k];
-                    }
+                UNROLL_8 for (u32 a = 0; a < height; ++a, left += r2, grad += n3) {
+                    F x = *left;
+                    UNROLL for (u32 k = 0; k < HELD; ++k) sum[k] += x * grad[grad_at[k]];
                 }
             }
             UNROLL for (u32 k = 0; k < HELD; ++k) shared->sum[segment][i % width][k] = sum[k];
         }
         __syncthreads();
         for (u32 i = threadIdx.x; i < width * HELD; i += blockDim.x) {
-            u32 item = base + i / HELD, r = item % table.r2, j3 = item / table.r2 * HELD + i % HELD;
-            if (j3 >= table.n3) continue;
+            u32 item = base + i / HELD, r = item % r2, j3 = item / r2 * HELD + i % HELD;
+            if (j3 >= n3) continue;
             F sum = 0;
             UNROLL for (u32 segment = 0; segment < SEGMENTS; ++segment) sum += shared->sum[segment][i / HELD][i % HELD];
-            apply(sink, sink.core_rate, at + r * table.n3 + j3, sum);
+            apply(sink, sink.core_rate, at + r * n3 + j3, sum);
         }
         __syncthreads();
     }
@@ -99,12 +107,24 @@ __device__ void outer_last(const FusedArgs<F>& args, const FusedTable& table, co
 // Some dense rows.
 template <class F>
 __device__ void outer_dense(const FusedArgs<F>& args, const FusedTable& table, const Sink<F>& sink, u32 number) {
+    SHARED(F, shared);
     u64 dim = dim_of(table);
-    u32 from = number * OUTER_ROWS, count = least(table.dense_count - from, OUTER_ROWS);
-    for (u64 i = threadIdx.x; i < count * dim; i += blockDim.x) {
-        u32 row = from + (u32)(i / dim);
-        F sum = row_gradient(args, table, table.core_rows + row, i % dim);
-        apply(sink, sink.dense_rate, table.dense + table.dense_rows[row] * dim + i % dim, sum);
+    u32 from = number * OUTER_ROWS, to = least(table.dense_count, from + OUTER_ROWS);
+    auto add = [&](u32 row, u64 column, F sum) {
+        apply(sink, sink.dense_rate, table.dense + table.dense_rows[row] * dim + column, sum);
+    };
+    for (u64 i = threadIdx.x; i < (to - from) * dim; i += blockDim.x) {
+        u32 row = from + (u32)(i / dim), unique = table.core_rows + row;
+        if (!is_popular(table, unique)) add(row, i % dim, row_gradient(args, table, unique, i % dim));
+    }
+    u32 popular = 0;
+    UNROLL for (u32 n = 0; n < OUTER_ROWS; ++n) {
+        popular |= from + n < to && is_popular(table, table.core_rows + from + n) ? 1u << n : 0;
+    }
+    for (u32 row = from; popular != 0; ++row, popular >>= 1) {
+        if (popular % 2 == 0) continue;
+        popular_gradient(args, table, table.core_rows + row, (u32)dim, shared, [](u32 i) { return (u64)i; },
+                         [&](u32 i, F sum) { add(row, i, sum); });
     }
 }
 

@@ -24,47 +24,57 @@ __device__ u32 whole(u32 numbers) {
 // is behind the last `k` must be zero, up to a whole vector.
 template <class F>
 struct AlongLines {
-    // [line][k]. Lines of a thread are `step` apart: neighbours then have neighbouring lines, which share no bank.
+    // [line][k], at the k of the next load. Lines of a thread are `step` apart: neighbours then have neighbouring lines,
+    // which share no bank.
     const F* at;
     u32 stride, first, step;
+
+    METHOD AlongLines(const F* matrix, u32 stride, u32 first, u32 step)
+        : at(matrix + first * stride), stride(stride), first(first), step(step) {}
 
     METHOD u32 line(u32 i) const { return first + i * step; }
 
     template <u32 LINES>
-    METHOD void load(F (&x)[LINES][Vector<F>::LEN], u32 k) const {
+    METHOD void load(F (&x)[LINES][Vector<F>::LEN]) {
+        const F* next = at;
         UNROLL for (u32 i = 0; i < LINES; ++i) {
-            const Vector<F> part = *reinterpret_cast<const Vector<F>*>(at + line(i) * stride + k);
+            const Vector<F> part = *reinterpret_cast<const Vector<F>*>(next);
             UNROLL for (u32 v = 0; v < Vector<F>::LEN; ++v) x[i][v] = part.at[v];
+            next += step * stride;
         }
+        at += Vector<F>::LEN;
     }
 };
 
-template <class F>
+template <class F, u32 STRIDE>
 struct AcrossLines {
-    // [k][line]. Lines of a thread follow each other.
+    // [k][line], at the k of the next load. Lines of a thread follow each other.
     const F* at;
-    u32 stride, first;
+    u32 first;
+
+    METHOD AcrossLines(const F* matrix, u32 first) : at(matrix + first), first(first) {}
 
     METHOD u32 line(u32 i) const { return first + i; }
 
     template <u32 LINES>
-    METHOD void load(F (&x)[LINES][Vector<F>::LEN], u32 k) const {
+    METHOD void load(F (&x)[LINES][Vector<F>::LEN]) {
         UNROLL for (u32 v = 0; v < Vector<F>::LEN; ++v) {
             UNROLL for (u32 i = 0; i < LINES; i += Vector<F>::LEN) {
-                const Vector<F> part = *reinterpret_cast<const Vector<F>*>(at + (k + v) * stride + first + i);
+                const Vector<F> part = *reinterpret_cast<const Vector<F>*>(at + v * STRIDE + i);
                 UNROLL for (u32 l = 0; l < Vector<F>::LEN; ++l) x[i + l][v] = part.at[l];
             }
         }
+        at += Vector<F>::LEN * STRIDE;
     }
 };
 
-// Adds a patch of a product over `inner` values of k.
+// Adds a patch of a product over `inner` values of k, whole vectors. The operands are read to their end.
 template <class F, class A, class B>
-__device__ void multiply(F (&sum)[PATCH_ROWS][PATCH_COLUMNS], const A& a, const B& b, u32 inner) {
-    for (u32 k = 0; k < inner; k += Vector<F>::LEN) {
+__device__ void multiply(F (&sum)[PATCH_ROWS][PATCH_COLUMNS], A& a, B& b, u32 inner) {
+    UNROLL_2 for (u32 k = 0; k < inner; k += Vector<F>::LEN) {
         F x[PATCH_ROWS][Vector<F>::LEN], y[PATCH_COLUMNS][Vector<F>::LEN];
-        a.load(x, k);
-        b.load(y, k);
+        a.load(x);
+        b.load(y);
         UNROLL for (u32 v = 0; v < Vector<F>::LEN; ++v) {
             UNROLL for (u32 i = 0; i < PATCH_ROWS; ++i) {
                 UNROLL for (u32 j = 0; j < PATCH_COLUMNS; ++j) sum[i][j] += x[i][v] * y[j][v];

@@ -33,6 +33,7 @@ pub(crate) fn put_launches<F: Element>(
                 let parts = plan.tables[t].pairs.middle_parts;
                 units += put_units(bytes, shape, &host.tables()[t], number as u32, launch.units, units, parts);
             }
+            debug_assert!(units as usize <= launch.most_units, "more units than the plan has room for");
             (table.outers_before, table.units_end) = (outers, units);
             outers += table.outers;
             put(bytes, descriptors, &[table]);

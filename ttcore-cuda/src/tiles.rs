@@ -13,6 +13,9 @@ const ROWS: usize = 64;
 const COLUMN_BYTES: usize = 256;
 const INNER_BYTES: usize = 128;
 
+/// What one load of shared memory takes.
+const VECTOR_BYTES: usize = 16;
+
 /// Unique rows with which a unit has enough pairs, however few: their number is no part of the sizes above.
 const UNIQUE_ROWS: usize = 64;
 
@@ -21,8 +24,8 @@ pub(crate) const THREADS: usize = 128;
 
 /// Bytes of shared memory: `Tiles`, `MiddleTiles` and `Segments` of `kernels/`, for `f32` and `f64`. What every GPU has for
 /// a block without asking for more is 48 KB.
-const FORWARD_BYTES: [u32; 2] = [35840, 31488];
-const MIDDLE_BYTES: [u32; 2] = [44544, 35840];
+const FORWARD_BYTES: [u32; 2] = [36352, 32000];
+const MIDDLE_BYTES: [u32; 2] = [45064, 36360];
 const OUTER_BYTES: [u32; 2] = [16384, 32768];
 
 /// Numbers of a slice of core 2, and dense rows, of one unit of the kernel that ends backward: as in
@@ -52,7 +55,9 @@ impl Tiling {
     pub(crate) fn new<F: Element>(shape: &TtShape) -> Option<Self> {
         let (&[n1, n2, _], &[_, r1, r2, _]) = (shape.col_factors(), shape.ranks()) else { return None };
         let (columns, inner) = (COLUMN_BYTES / F::BYTES, INNER_BYTES / F::BYTES);
-        let [n1, n2] = [even(n1, ROWS), even(n2, (columns / r2).max(1))];
+        // Several j_2 only where the columns of each begin at a multiple of what one load takes.
+        let most_n2 = if r2 % (VECTOR_BYTES / F::BYTES) == 0 { (columns / r2).max(1) } else { 1 };
+        let [n1, n2] = [even(n1, ROWS), even(n2, most_n2)];
         Some(Self { pairs: ROWS / n1, n1, n2, r1: even(r1, inner), r2: even(r2, columns) })
     }
 
@@ -127,4 +132,43 @@ pub(crate) fn pieces<F: ttcore::Real>(tiling: Tiling, table: &TableGroup<F>) -> 
             })
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tiling<F: Element>(n: [usize; 3], r: [usize; 2]) -> (TtShape, Tiling) {
+        let shape = TtShape::new(11_000_000, &[200, 220, 250], &n, &[1, r[0], r[1], 1]).expect("a shape");
+        let tiling = Tiling::new::<F>(&shape).expect("three cores");
+        (shape, tiling)
+    }
+
+    #[test]
+    fn tilings_of_known_shapes() {
+        let (shape, published) = tiling::<f32>([4, 4, 4], [32, 32]);
+        assert_eq!(published, Tiling { pairs: 16, n1: 4, n2: 2, r1: 32, r2: 32 });
+        assert_eq!((published.tiles(&shape), published.blocks(&shape)), (2, 2));
+        let (shape, double) = tiling::<f64>([4, 4, 4], [32, 32]);
+        assert_eq!(double, Tiling { pairs: 16, n1: 4, n2: 1, r1: 16, r2: 32 });
+        assert_eq!((double.tiles(&shape), double.blocks(&shape)), (4, 4));
+        let (shape, large) = tiling::<f32>([130, 4, 4], [70, 130]);
+        assert_eq!(large, Tiling { pairs: 1, n1: 44, n2: 1, r1: 24, r2: 44 });
+        assert_eq!((large.tiles(&shape), large.blocks(&shape)), (12, 12));
+        // The columns of the second j_2 would begin inside a vector.
+        let (_, odd) = tiling::<f32>([4, 4, 4], [32, 30]);
+        assert_eq!((odd.n2, odd.r2), (1, 30));
+    }
+
+    #[test]
+    fn a_tile_is_never_too_large() {
+        for (n, r) in (1..=70).flat_map(|n| (1..=70).map(move |r| (n, r))) {
+            for (size, (_, tiling)) in [(4, tiling::<f32>([n, n, 1], [r, r])), (8, tiling::<f64>([n, n, 1], [r, r]))] {
+                assert!(tiling.pairs >= 1 && tiling.pairs * tiling.n1 <= ROWS, "{n}, {r}: {tiling:?}");
+                assert!(tiling.n2 * tiling.r2 * size <= COLUMN_BYTES, "{n}, {r}: {tiling:?}");
+                assert!(tiling.r1 * size <= INNER_BYTES, "{n}, {r}: {tiling:?}");
+                assert!(tiling.r2 == r || tiling.n2 == 1, "{n}, {r}: {tiling:?}");
+            }
+        }
+    }
 }
