@@ -45,40 +45,39 @@ template <class F>
 __device__ void find_product_gradients(const FusedArgs<F>& args, Tiles<F>& tiles, const Unit<F>& unit, u32 r2, u32 ranks) {
     const FusedTable& table = unit.table;
     const u32 held = 4;
-    const u32 n1 = unit.n1, n2 = unit.n2, n3 = table.n3, columns = n2 * ranks;
+    const u32 n1 = unit.n1, n2 = unit.n2, n3 = table.n3, next = table.n2 * n3, columns = n2 * ranks;
     const u32 down = parts_of(n1, held), step = parts_of(ranks, held), items = unit.pairs * down * n2 * step;
-    const u64 dim = dim_of(table), slice = (u64)table.r2 * n3, next = (u64)table.n2 * n3;
+    const u64 dim = dim_of(table), slice = (u64)table.r2 * n3;
     const F* lasts = unit.params + table.core3 + (u64)r2 * n3;
     const F* grads = args.scratch + table.row_grads + ((u64)unit.j1 * table.n2 + unit.j2) * n3;
     const u32* pair_rows = table.pair_rows + unit.pair;
     const u32* row_digits = table.row_digits;
     for (u32 item = threadIdx.x; item < items; item += blockDim.x) {
         u32 r = item % step, j2 = item / step % n2, j1 = item / step / n2 % down * held, pair = item / step / n2 / down;
-        // Behind the last j1 and r2 the first again.
-        u64 last_at[held], grad_at[held];
+        // Behind the last j1 and r2 the first again: the same numbers to the same places.
+        u32 rows[held], ranks_of[held];
         UNROLL for (u32 k = 0; k < held; ++k) {
-            last_at[k] = r + k * step < ranks ? (r + k * step) * n3 : r * n3;
-            grad_at[k] = (j1 + k < n1 ? j1 + k : j1) * next + j2 * n3;
+            rows[k] = j1 + k < n1 ? j1 + k : j1;
+            ranks_of[k] = r + k * step < ranks ? r + k * step : r;
         }
         F sum[held][held] = {};
         for (u32 row = pair_rows[pair], row_to = pair_rows[pair + 1]; row < row_to; ++row) {
+            const F* grad = grads + row * dim + (u64)j2 * n3;
             const F* last = lasts + row_digits[row] * slice;
-            const F* grad = grads + row * dim;
-            UNROLL_2 for (u32 j3 = 0; j3 < n3; ++j3) {
+            const F* left[held];
+            const F* right[held];
+            UNROLL for (u32 k = 0; k < held; ++k) left[k] = grad + rows[k] * next, right[k] = last + ranks_of[k] * n3;
+            UNROLL_4 for (u32 j3 = 0; j3 < n3; ++j3) {
                 F x[held], y[held];
-                UNROLL for (u32 k = 0; k < held; ++k) x[k] = grad[grad_at[k] + j3];
-                UNROLL for (u32 k = 0; k < held; ++k) y[k] = last[last_at[k] + j3];
+                UNROLL for (u32 k = 0; k < held; ++k) x[k] = *left[k]++, y[k] = *right[k]++;
                 UNROLL for (u32 i = 0; i < held; ++i) {
                     UNROLL for (u32 k = 0; k < held; ++k) sum[i][k] += x[i] * y[k];
                 }
             }
         }
+        F* product = &tiles.product[pair * n1][j2 * ranks];
         UNROLL for (u32 i = 0; i < held; ++i) {
-            UNROLL for (u32 k = 0; k < held; ++k) {
-                if (j1 + i < n1 && r + k * step < ranks) {
-                    tiles.product[pair * n1 + j1 + i][j2 * ranks + r + k * step] = sum[i][k];
-                }
-            }
+            UNROLL for (u32 k = 0; k < held; ++k) product[rows[i] * Tiles<F>::WIDE + ranks_of[k]] = sum[i][k];
         }
     }
     // Zeros behind the last column, and behind the last row, which are summed over.

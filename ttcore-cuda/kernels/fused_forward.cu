@@ -13,7 +13,7 @@ __device__ void contract_rows(const FusedArgs<F>& args, Tiles<F>& tiles, const U
     for (u32 item = threadIdx.x; item < items; item += blockDim.x) {
         u32 row = unit.row_from + item / each, rest = item % each;
         u32 j3 = rest % across * held, j1 = rest / across % n1, j2 = rest / across / n1 * held;
-        // Behind the last j2 and j3 the last again.
+        // Behind the last j2 and j3 the last again: the same numbers to the same places.
         u32 more_j2 = j2 + 1 < n2, more_j3 = j3 + 1 < n3;
         const F* product = tiles.product[(table.row_pairs[row] - unit.pair) * n1 + j1] + j2 * ranks;
         const F* last = unit.params + table.core3 + ((u64)table.row_digits[row] * table.r2 + r2) * n3 + j3;
@@ -36,13 +36,11 @@ __device__ void contract_rows(const FusedArgs<F>& args, Tiles<F>& tiles, const U
         }
         // With a rest there is one j2.
         for (u32 r = vectors; r < ranks; ++r, last += n3) {
-            sum[0][0] += product[r] * last[0];
-            sum[0][1] += product[r] * last[more_j3];
+            sum[0][0] += product[r] * last[0], sum[0][1] += product[r] * last[more_j3];
+            sum[1][0] = sum[0][0], sum[1][1] = sum[0][1];
         }
-        out[0] = sum[0][0];
-        if (more_j3) out[1] = sum[0][1];
-        if (more_j2) out[next] = sum[1][0];
-        if (more_j2 && more_j3) out[next + 1] = sum[1][1];
+        out[0] = sum[0][0], out[more_j3] = sum[0][1];
+        out[next] = sum[1][0], out[next + more_j3] = sum[1][1];
     }
 }
 
