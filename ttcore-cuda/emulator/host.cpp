@@ -7,6 +7,7 @@
 #include "../kernels/dense.cu"
 #include "../kernels/patch.cuh"
 #include "../kernels/fused.cuh"
+#include "../kernels/tiles.cuh"
 #include "../kernels/fused_forward.cu"
 #include "../kernels/fused_backward.cu"
 #include "../kernels/fused_outer.cu"

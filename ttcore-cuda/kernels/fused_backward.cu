@@ -42,7 +42,8 @@ __device__ void find_row_gradients(const FusedArgs<F>& args, MiddleTiles<F>& sha
 // Gradients of the products of a unit: those of the rows of each pair times their slices of core 3, transposed. An item has
 // four j1 of one pair, one j2 and four r2, which are `step` apart.
 template <class F>
-__device__ void find_product_gradients(const FusedArgs<F>& args, Tiles<F>& tiles, const Unit<F>& unit, u32 r2, u32 ranks) {
+__device__ void find_product_gradients(const FusedArgs<F>& args, Tiles<F>& tiles, const Unit<F>& unit, u32 r2,
+                                       u32 ranks) {
     const FusedTable& table = unit.table;
     const u32 held = 4;
     const u32 n1 = unit.n1, n2 = unit.n2, n3 = table.n3, next = table.n2 * n3, columns = n2 * ranks;
@@ -150,9 +151,10 @@ __device__ void fused_middle(const FusedArgs<F>& args) {
                 const u64 place = (u64)r1 * unit.width + column;
                 if (unit.part == WHOLE) {
                     // Nobody else reads or writes these numbers of the slice.
+                    const u64 at = unit.middle_at() + place;
                     for (u32 c = lanes.lane; c < columns; c += lanes.lanes) {
                         for (u32 r = lanes.line; r < inner; r += lanes.lines) {
-                            apply(sink, sink.core_rate, unit.middle_at() + place + r * unit.width + c, shared->grad[r][c]);
+                            apply(sink, sink.core_rate, at + r * unit.width + c, shared->grad[r][c]);
                         }
                     }
                 } else {

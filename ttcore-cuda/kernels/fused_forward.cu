@@ -6,8 +6,9 @@ template <class F>
 __device__ void contract_rows(const FusedArgs<F>& args, Tiles<F>& tiles, const Unit<F>& unit, u32 r2, u32 ranks) {
     const FusedTable& table = unit.table;
     const u32 held = 2;
-    const u32 n1 = unit.n1, n2 = unit.n2, n3 = table.n3, whole_n2 = table.n2, vectors = ranks / Vector<F>::LEN * Vector<F>::LEN;
-    const u32 across = parts_of(n3, held), each = parts_of(n2, held) * across * n1, items = (unit.row_to - unit.row_from) * each;
+    const u32 n1 = unit.n1, n2 = unit.n2, n3 = table.n3, table_n2 = table.n2;
+    const u32 across = parts_of(n3, held), each = parts_of(n2, held) * across * n1;
+    const u32 items = (unit.row_to - unit.row_from) * each, vectors = ranks / Vector<F>::LEN * Vector<F>::LEN;
     const u64 dim = dim_of(table);
     F* rows = rows_of(args, table);
     for (u32 item = threadIdx.x; item < items; item += blockDim.x) {
@@ -17,7 +18,7 @@ __device__ void contract_rows(const FusedArgs<F>& args, Tiles<F>& tiles, const U
         u32 more_j2 = j2 + 1 < n2, more_j3 = j3 + 1 < n3;
         const F* product = tiles.product[(table.row_pairs[row] - unit.pair) * n1 + j1] + j2 * ranks;
         const F* last = unit.params + table.core3 + ((u64)table.row_digits[row] * table.r2 + r2) * n3 + j3;
-        F* out = rows + row * dim + ((u64)(unit.j1 + j1) * whole_n2 + unit.j2 + j2) * n3 + j3;
+        F* out = rows + row * dim + ((u64)(unit.j1 + j1) * table_n2 + unit.j2 + j2) * n3 + j3;
         u32 second = more_j2 ? ranks : 0, next = more_j2 ? n3 : 0;
         F sum[held][held] = {};
         if (r2 > 0) {

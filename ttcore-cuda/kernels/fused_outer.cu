@@ -13,7 +13,7 @@ template <class F>
 struct Segments {
     F sum[SEGMENTS][SEGMENT_THREADS][HELD];
 };
-static_assert(SEGMENTS * SEGMENT_THREADS * HELD >= ROW_SEGMENTS * POPULAR_COLUMNS, "popular rows fit");
+static_assert(sizeof(Segments<float>) >= ROW_SEGMENTS * POPULAR_COLUMNS * sizeof(float), "popular rows fit");
 static_assert(sizeof(Segments<float>) == 16384 && sizeof(Segments<double>) == 32768, "as in src/tiles.rs");
 
 // Outer units of the tables before come first: the last table that begins at or before a unit.
@@ -50,7 +50,8 @@ __device__ void outer_first(const FusedArgs<F>& args, const FusedTable& table, c
 
 // Some numbers of a slice of core 2 whose pairs are several units.
 template <class F>
-__device__ void outer_middle(const FusedArgs<F>& args, const FusedTable& table, const Sink<F>& sink, u32 number, u32 chunk) {
+__device__ void outer_middle(const FusedArgs<F>& args, const FusedTable& table, const Sink<F>& sink, u32 number,
+                             u32 chunk) {
     u32 parts_from = table.middle_parts[number], parts_to = table.middle_parts[number + 1];
     u64 len = (u64)table.r1 * table.n2 * table.r2, from = (u64)chunk * OUTER_NUMBERS;
     u64 to = from + OUTER_NUMBERS < len ? from + OUTER_NUMBERS : len;

@@ -11,6 +11,7 @@ const SOURCE: &str = concat!(
     include_str!("../kernels/dense.cu"),
     include_str!("../kernels/patch.cuh"),
     include_str!("../kernels/fused.cuh"),
+    include_str!("../kernels/tiles.cuh"),
     include_str!("../kernels/fused_forward.cu"),
     include_str!("../kernels/fused_backward.cu"),
     include_str!("../kernels/fused_outer.cu"),
