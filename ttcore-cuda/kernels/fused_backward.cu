@@ -91,11 +91,8 @@ __device__ void find_product_gradients(const FusedArgs<F>& args, Tiles<F>& tiles
 // Two products of the gradients of products, some warps for each: times G2[i2], transposed, what the pairs add to their
 // slices of core 1; and the stacked slices of core 1, transposed, times them, the gradient of G2[i2].
 template <class F>
-__device__ void multiply_both(const FusedArgs<F>& args, MiddleTiles<F>& shared, const Unit<F>& unit, u32 r1, u32 inner,
-                              u32 columns, u32 block, u32 blocks) {
-    const FusedTable& table = unit.table;
+__device__ void multiply_both(MiddleTiles<F>& shared, const Unit<F>& unit, u32 inner, u32 columns, F* first_grads) {
     const Tiles<F>& tiles = shared.tiles;
-    F* first_grads = args.scratch + table.first_grads;
     const Patches firsts(unit.rows, inner), middles(inner, columns);
     const u32 from = (firsts.count() + 31) / 32 * 32;
     for (u32 n = threadIdx.x; n < from + middles.count(); n += blockDim.x) {
@@ -104,16 +101,19 @@ __device__ void multiply_both(const FusedArgs<F>& args, MiddleTiles<F>& shared, 
             AlongLines<F> a(tiles.product[0], Tiles<F>::WIDE, firsts.row(n), firsts.down);
             AlongLines<F> b(tiles.middle[0], Tiles<F>::WIDE, firsts.column(n), firsts.across);
             multiply(sum, a, b, whole<F>(columns));
-            each(sum, a, b, unit.rows, inner, [&](u32 row, u32 r, F x) {
-                u64 at = (unit.pair + row / unit.n1) * (u64)blocks + block;
-                first_grads[(at * table.n1 + unit.j1 + row % unit.n1) * table.r1 + r1 + r] = x;
-            });
+            UNROLL for (u32 i = 0; i < PATCH_ROWS; ++i) {
+                if (a.line(i) >= unit.rows) continue;
+                F* grads = first_grads + tiles.result_at[a.line(i)];
+                UNROLL for (u32 j = 0; j < PATCH_COLUMNS; ++j) {
+                    if (b.line(j) < inner) grads[b.line(j)] = sum[i][j];
+                }
+            }
         } else if (n >= from) {
             u32 m = n - from;
             AcrossLines<F, Tiles<F>::NARROW> a(tiles.first[0], middles.row(m) * PATCH_ROWS);
             AcrossLines<F, Tiles<F>::WIDE> b(tiles.product[0], middles.column(m) * PATCH_COLUMNS);
             multiply(sum, a, b, whole<F>(unit.rows));
-            each(sum, a, b, inner, columns, [&](u32 r, u32 c, F x) { shared.grad[r][c] = x; });
+            write_patch(sum, a, b, shared.grad);
         }
     }
 }
@@ -130,14 +130,15 @@ __device__ void fused_middle(const FusedArgs<F>& args) {
         if (sink.kind == FROZEN) continue;
         const Unit<F> unit(args, what);
         const FusedTable& table = unit.table;
-        // Blocks of columns of a product, and the first one of this unit.
+        // What the pairs add to core 1, from the first block of columns of this unit.
         const u32 each_j2 = parts_of(table.r2, table.tile_r2), blocks = parts_of(table.n2, table.tile_n2) * each_j2;
-        u32 block = unit.j2 / table.tile_n2 * each_j2;
+        const u64 block_len = (u64)table.n1 * table.r1, block = unit.j2 / table.tile_n2 * each_j2;
+        F* first_grads = args.scratch + table.first_grads + block * block_len;
         // The unit before is still read.
         __syncthreads();
-        find_places(tiles, unit);
+        find_places(tiles, unit, [&](u32 pair, u32 j1) { return (u64)pair * blocks * block_len + j1 * table.r1; });
         find_row_gradients(args, *shared, unit);
-        for (u32 r2 = 0; r2 < table.r2; r2 += table.tile_r2, ++block) {
+        for (u32 r2 = 0; r2 < table.r2; r2 += table.tile_r2, first_grads += block_len) {
             const u32 ranks = least(table.tile_r2, table.r2 - r2);
             const u32 column = unit.j2 * table.r2 + r2, columns = unit.n2 * ranks;
             for (u32 r1 = 0; r1 < table.r1; r1 += table.tile_r1) {
@@ -146,7 +147,7 @@ __device__ void fused_middle(const FusedArgs<F>& args) {
                 if (r1 == 0) find_product_gradients(args, tiles, unit, r2, ranks);
                 stage_slices(tiles, unit, r1, inner, column, columns);
                 __syncthreads();
-                multiply_both(args, *shared, unit, r1, inner, columns, block, blocks);
+                multiply_both(*shared, unit, inner, columns, first_grads + r1);
                 __syncthreads();
                 const u64 place = (u64)r1 * unit.width + column;
                 if (unit.part == WHOLE) {

@@ -54,7 +54,8 @@ __device__ void fused_pairs(const FusedArgs<F>& args) {
         const FusedTable& table = unit.table;
         // The unit before is still read.
         __syncthreads();
-        find_places(tiles, unit);
+        // To the products of all pairs.
+        find_places(tiles, unit, [&](u32 pair, u32 j1) { return ((u64)pair * table.n1 + j1) * unit.width; });
         // Several values of j2 with all of their r2, or one with some of them: columns that follow each other.
         for (u32 r2 = 0; r2 < table.r2; r2 += table.tile_r2) {
             u32 ranks = least(table.tile_r2, table.r2 - r2);
@@ -69,17 +70,15 @@ __device__ void fused_pairs(const FusedArgs<F>& args) {
                     AlongLines<F> a(tiles.first[0], Tiles<F>::NARROW, patches.row(n), patches.down);
                     AcrossLines<F, Tiles<F>::WIDE> b(tiles.middle[0], patches.column(n) * PATCH_COLUMNS);
                     F sum[PATCH_ROWS][PATCH_COLUMNS] = {};
-                    if (r1 > 0) {
-                        each(sum, a, b, unit.rows, columns, [&](u32 row, u32 c, F& x) { x = tiles.product[row][c]; });
-                    }
+                    if (r1 > 0) read_patch(sum, a, b, tiles.product);
                     multiply(sum, a, b, whole<F>(inner));
-                    each(sum, a, b, unit.rows, columns, [&](u32 row, u32 c, F x) { tiles.product[row][c] = x; });
+                    write_patch(sum, a, b, tiles.product);
                 }
             }
             __syncthreads();
             if (args.saved) {
                 copy_tile(tiles.product, unit.rows, columns, unit.vectors, args.saved + table.products + column,
-                          [&](u32 row) { return tiles.product_at[row]; });
+                          [&](u32 row) { return tiles.result_at[row]; });
             }
             contract_rows(args, tiles, unit, r2, ranks);
         }

@@ -83,12 +83,25 @@ __device__ void multiply(F (&sum)[PATCH_ROWS][PATCH_COLUMNS], A& a, B& b, u32 in
     }
 }
 
-// Calls `use(row, column, number)` for all numbers of a patch that are inside of C.
-template <class F, class A, class B, class Use>
-__device__ void each(F (&sum)[PATCH_ROWS][PATCH_COLUMNS], const A& a, const B& b, u32 rows, u32 columns, Use use) {
+// Reads a patch whose columns follow each other from a matrix in shared memory, or writes it there: all of it, also what is
+// outside of C, for which there must be room.
+template <class F, u32 WIDE, class A, class B>
+__device__ void read_patch(F (&sum)[PATCH_ROWS][PATCH_COLUMNS], const A& a, const B& b, const F (*from)[WIDE]) {
     UNROLL for (u32 i = 0; i < PATCH_ROWS; ++i) {
-        UNROLL for (u32 j = 0; j < PATCH_COLUMNS; ++j) {
-            if (a.line(i) < rows && b.line(j) < columns) use(a.line(i), b.line(j), sum[i][j]);
+        UNROLL for (u32 j = 0; j < PATCH_COLUMNS; j += Vector<F>::LEN) {
+            const Vector<F> part = *reinterpret_cast<const Vector<F>*>(&from[a.line(i)][b.line(j)]);
+            UNROLL for (u32 v = 0; v < Vector<F>::LEN; ++v) sum[i][j + v] = part.at[v];
+        }
+    }
+}
+
+template <class F, u32 WIDE, class A, class B>
+__device__ void write_patch(const F (&sum)[PATCH_ROWS][PATCH_COLUMNS], const A& a, const B& b, F (*to)[WIDE]) {
+    UNROLL for (u32 i = 0; i < PATCH_ROWS; ++i) {
+        UNROLL for (u32 j = 0; j < PATCH_COLUMNS; j += Vector<F>::LEN) {
+            Vector<F> part;
+            UNROLL for (u32 v = 0; v < Vector<F>::LEN; ++v) part.at[v] = sum[i][j + v];
+            *reinterpret_cast<Vector<F>*>(&to[a.line(i)][b.line(j)]) = part;
         }
     }
 }

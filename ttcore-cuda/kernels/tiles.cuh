@@ -18,9 +18,9 @@ struct Tiles {
     F middle[INNER][WIDE];
     // The slices G1[i1], stacked.
     F first[TILE_ROWS][NARROW];
-    // Where each of their rows is among the parameters, and each row of the products among all products.
+    // Where each of their rows is among the parameters, and where what is computed for it goes.
     u64 first_at[TILE_ROWS];
-    u64 product_at[TILE_ROWS];
+    u64 result_at[TILE_ROWS];
 };
 static_assert(sizeof(Tiles<float>) == 36352 && sizeof(Tiles<double>) == 32000, "as in src/tiles.rs");
 
@@ -107,15 +107,16 @@ __device__ void copy_tile(const F (*from)[WIDE], u32 lines, u32 columns, bool ve
     else copy_tile<F>(from, lines, columns, to, place);
 }
 
-// Where the rows of the stacked slices of core 1, and of the products, are. Barriers are the caller's.
-template <class F>
-__device__ void find_places(Tiles<F>& tiles, const Unit<F>& unit) {
+// Where the rows of the stacked slices of core 1 are, and those of what is computed: `result(pair, j1)`. Barriers are the
+// caller's.
+template <class F, class Result>
+__device__ void find_places(Tiles<F>& tiles, const Unit<F>& unit, Result result) {
     const FusedTable& table = unit.table;
     for (u32 row = threadIdx.x; row < unit.rows; row += blockDim.x) {
         u32 pair = unit.pair + row / unit.n1, j1 = unit.j1 + row % unit.n1;
         u64 digit = table.digits[0][table.pair_firsts[pair]];
         tiles.first_at[row] = (digit * table.n1 + j1) * table.r1;
-        tiles.product_at[row] = ((u64)pair * table.n1 + j1) * unit.width;
+        tiles.result_at[row] = result(pair, j1);
     }
 }
 
