@@ -68,14 +68,17 @@ fn agrees<F: Element>(case: &Case) {
     }
 }
 
-/// In both types, and the same bits whenever it is computed: the emulator runs blocks in another order every other launch.
+/// In both types, with blocks as on a GPU; and the same bits whenever it is computed, on blocks of any size: the emulator runs
+/// them in another order every other launch.
 fn holds(case: &Case) {
+    Emulator::set_most_threads(256);
     agrees::<f32>(case);
     agrees::<f64>(case);
     let device = device::<f32>();
     let first = step(&mut Harness::of(&device, case), case);
     let mut harness = Harness::of(&device, case);
-    for _ in 0..3 {
+    for threads in [1, 16, 32, 256] {
+        Emulator::set_most_threads(threads);
         assert_same("a step", &step(&mut harness, case), &first);
     }
 }
