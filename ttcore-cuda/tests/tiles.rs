@@ -106,11 +106,12 @@ fn many_rows_of_one_pair() {
     holds(&case(vec![table], 12, |_, j| if j < 150 { j as u64 / 2 } else { 90 * (j as u64 % 11) + j as u64 }));
 }
 
-/// One row in most lookups.
+/// A row of each `i_2` in most lookups: units with popular rows one after the other.
 #[test]
-fn a_popular_row() {
+fn popular_rows() {
     let tables = vec![Table::tt(shape([5, 6, 7], [2, 2, 2], [4, 4])), Table::dense(30, 5).expect("a table")];
-    holds(&case(tables, 9, |table, j| if j % 4 == 0 { scattered(table, j) } else { 3 }));
+    let row = |table: &Table, j: usize| if j % 4 == 0 { scattered(table, j) } else { 3 + 7 * (j as u64 % 6) };
+    holds(&case(tables, 20, row));
 }
 
 /// Patches that are not full: each size below and above a multiple of what a thread, a load and a tile have.
