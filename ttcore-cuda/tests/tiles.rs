@@ -110,7 +110,7 @@ fn many_rows_of_one_pair() {
 #[test]
 fn popular_rows() {
     let tables = vec![Table::tt(shape([5, 6, 7], [2, 2, 2], [4, 4])), Table::dense(30, 5).expect("a table")];
-    let row = |table: &Table, j: usize| if j % 4 == 0 { scattered(table, j) } else { 3 + 7 * (j as u64 % 6) };
+    let row = |table: &Table, j: usize| if j.is_multiple_of(4) { scattered(table, j) } else { 3 + 7 * (j as u64 % 6) };
     holds(&case(tables, 20, row));
 }
 
