@@ -134,7 +134,7 @@ __device__ void fused_middle(const FusedArgs<F>& args) {
         const u32 each_j2 = parts_of(table.r2, table.tile_r2), blocks = parts_of(table.n2, table.tile_n2) * each_j2;
         const u64 block_len = (u64)table.n1 * table.r1, block = unit.j2 / table.tile_n2 * each_j2;
         F* first_grads = args.scratch + table.first_grads + block * block_len;
-        // The unit before is still read.
+        // All are done with the unit before.
         __syncthreads();
         find_places(tiles, unit, [&](u32 pair, u32 j1) { return (u64)pair * blocks * block_len + j1 * table.r1; });
         find_row_gradients(args, *shared, unit);

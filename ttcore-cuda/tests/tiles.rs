@@ -68,14 +68,17 @@ fn agrees<F: Element>(case: &Case) {
     }
 }
 
-/// In both types, and the same bits whenever it is computed: the emulator runs blocks in another order every other launch.
+/// In both types, with blocks as on a GPU; and the same bits whenever it is computed, on blocks of any size: the emulator runs
+/// them in another order every other launch.
 fn holds(case: &Case) {
+    Emulator::set_most_threads(256);
     agrees::<f32>(case);
     agrees::<f64>(case);
     let device = device::<f32>();
     let first = step(&mut Harness::of(&device, case), case);
     let mut harness = Harness::of(&device, case);
-    for _ in 0..3 {
+    for threads in [1, 16, 32, 256] {
+        Emulator::set_most_threads(threads);
         assert_same("a step", &step(&mut harness, case), &first);
     }
 }
@@ -103,11 +106,12 @@ fn many_rows_of_one_pair() {
     holds(&case(vec![table], 12, |_, j| if j < 150 { j as u64 / 2 } else { 90 * (j as u64 % 11) + j as u64 }));
 }
 
-/// One row in most lookups.
+/// A row of each `i_2` in most lookups: units with popular rows one after the other.
 #[test]
-fn a_popular_row() {
+fn popular_rows() {
     let tables = vec![Table::tt(shape([5, 6, 7], [2, 2, 2], [4, 4])), Table::dense(30, 5).expect("a table")];
-    holds(&case(tables, 9, |table, j| if j % 4 == 0 { scattered(table, j) } else { 3 }));
+    let row = |table: &Table, j: usize| if j.is_multiple_of(4) { scattered(table, j) } else { 3 + 7 * (j as u64 % 6) };
+    holds(&case(tables, 20, row));
 }
 
 /// Patches that are not full: each size below and above a multiple of what a thread, a load and a tile have.
