@@ -32,9 +32,10 @@ fi
 # Optimising bindings that nothing calls often takes minutes.
 cargo() { command cargo --config profile.dev.package.cudarc.opt-level=0 "$@"; }
 cargo clippy --locked -p ttcore-cuda --features cuda,emulator --all-targets -- -D warnings
-cargo clippy --locked -p dlrm --features cuda --all-targets -- -D warnings
+cargo clippy --locked -p dlrm --features cuda,emulator --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --locked -p ttcore-cuda --no-deps --features cuda
 cargo test --locked -p ttcore-cuda --features cuda,emulator
+cargo test --locked -p dlrm --features cuda,emulator --test gpu
 
 # Who does not ask for the feature has no trace of CUDA.
 if cargo tree --locked -p dlrm -e normal,build --prefix none | grep -E '^(cust|cudarc|cc) '; then

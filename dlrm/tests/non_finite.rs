@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use common::{Stop, final_bytes, kept, lines, output, run, settings, stderr, stdout};
 use dlrm::checkpoint::CheckpointErrorKind;
 use dlrm::data::{Dataset, prepare};
-use dlrm::model::{Dlrm, ModelConfig, NonFinite, Number, Quantity, Samples, StepError};
+use dlrm::model::{Dlrm, Engine, ModelConfig, NonFinite, Number, Quantity, Samples, StepError};
 use dlrm::train::{DataIdentity, NonFiniteBatch, OnNonFinite, Part, RunOptions, TrainError, TrainSettings, Trainer};
-use ttcore::{Backend, Real, Reference, Rule, TableConfig, TtShape};
+use ttcore::{Real, Reference, Rule, TableConfig, TtShape};
 use ttcore_cpu::{Cpu, Isa, Threads};
 
 const BATCH: usize = 150;
@@ -38,7 +38,7 @@ impl<F: Number> Data<F> {
     }
 }
 
-fn model<B: Backend<Float: Number>>(backend: B, queue: &mut B::Queue) -> Dlrm<B> {
+fn model<B: Engine>(backend: B, queue: &mut B::Queue) -> Dlrm<B> {
     let rule = Rule::Adagrad { eps: 1e-8 };
     let shape = TtShape::with_rank(100, &[4, 5, 5], &[2, 2, 1], 3).expect("a shape");
     let tables = vec![
@@ -50,9 +50,9 @@ fn model<B: Backend<Float: Number>>(backend: B, queue: &mut B::Queue) -> Dlrm<B>
 }
 
 /// The bits of all parameters and of all optimiser state.
-fn bits<B: Backend<Float: Number>>(model: &mut Dlrm<B>, queue: &mut B::Queue) -> Vec<u64> {
+fn bits<B: Engine>(model: &mut Dlrm<B>, queue: &mut B::Queue) -> Vec<u64> {
     let mut bits = Vec::new();
-    for mlp in model.mlps() {
+    for mlp in model.mlps(queue).expect("the layers") {
         let tensors = mlp.layers().iter().flat_map(|layer| layer.tensors());
         bits.extend(tensors.flat_map(|(_, values)| values).map(|x| x.as_f64().to_bits()));
     }
@@ -66,10 +66,7 @@ fn bits<B: Backend<Float: Number>>(model: &mut Dlrm<B>, queue: &mut B::Queue) ->
 
 /// The number that a step refuses, after which the model is as before and learns on as if it had not been.
 #[track_caller]
-fn refused<B: Backend<Float: Number>>(
-    new: impl Fn() -> (B, B::Queue),
-    spoil: impl Fn(&mut Data<B::Float>),
-) -> NonFinite {
+fn refused<B: Engine>(new: impl Fn() -> (B, B::Queue), spoil: impl Fn(&mut Data<B::Float>)) -> NonFinite {
     let (good, mut bad) = (Data::new(), Data::new());
     spoil(&mut bad);
     let [mut with, mut without] = [(); 2].map(|()| {
@@ -134,14 +131,14 @@ fn what_overflows_in_a_layer_is_found_where_the_loss_does_not_show_it() {
     data.dense[70 * FEATURES..][..FEATURES].fill(f32::MAX);
     for sign in [1.0, -1.0] {
         let mut model = model(Cpu::<f32>::new().expect("a backend"), &mut queue);
-        let [bottom, _] = model.mlps();
+        let [bottom, _] = model.mlps(&mut queue).expect("the layers");
         bottom.layers_mut()[0].weight.fill(1.0);
         // Negative infinity ends in the next ReLU, as zero.
         bottom.layers_mut()[1].weight.fill(sign);
         let error = model.train_step(&mut queue, data.samples(), 0.1).expect_err("refused");
         let StepError::NonFinite(number) = error else { panic!("{error}") };
         assert_eq!((number.sample, number.quantity, number.value), (70, Quantity::Bottom { layer: 0 }, f64::INFINITY));
-        let probability = model.probabilities(BATCH)[70];
+        let probability = model.probabilities(&mut queue, BATCH).expect("predictions")[70];
         assert_eq!(probability.is_finite(), sign < 0.0, "{probability}");
     }
     // In double precision the same numbers are nothing special.
@@ -160,7 +157,7 @@ fn a_gradient_that_overflows_is_found_where_the_loss_does_not_show_it() {
     model.tables().set_parameters(&mut queue, 0, &zeros).expect("zeros");
     let large = vec![1e34; 36];
     model.tables().set_parameters(&mut queue, 1, &large).expect("numbers");
-    let [_, top] = model.mlps();
+    let [_, top] = model.mlps(&mut queue).expect("the layers");
     // The interaction is [x; (1,0), (2,0), (2,1)]: only the last pair, of both tables, goes on.
     let first = &mut top.layers_mut()[0];
     first.weight.fill(0.0);
@@ -175,21 +172,21 @@ fn a_gradient_that_overflows_is_found_where_the_loss_does_not_show_it() {
 fn every_tensor_that_is_not_finite_is_named() {
     let mut queue = Threads::one();
     let mut model = model(Cpu::<f32>::new().expect("a backend"), &mut queue);
-    let found = |model: &Dlrm<Cpu<f32>>, queue: &mut Threads| model.non_finite_parameter(queue).expect("numbers");
-    assert_eq!(found(&model, &mut queue), None);
+    let found = |model: &mut Dlrm<Cpu<f32>>, queue: &mut Threads| model.non_finite_parameter(queue).expect("numbers");
+    assert_eq!(found(&mut model, &mut queue), None);
     let names = [["bottom.0", "bottom.1"], ["top.0", "top.1"]];
     for (mlp, names) in names.into_iter().enumerate() {
         for (layer, name) in names.into_iter().enumerate() {
             for tensor in 0..3 {
-                let put = |value: f32, model: &mut Dlrm<Cpu<f32>>| {
-                    let [bottom, top] = model.mlps();
+                let put = |value: f32, model: &mut Dlrm<Cpu<f32>>, queue: &mut Threads| {
+                    let [bottom, top] = model.mlps(queue).expect("the layers");
                     let mlp = [bottom, top].into_iter().nth(mlp).expect("an MLP");
                     let (part, values) = mlp.layers_mut()[layer].tensors_mut().into_iter().nth(tensor).expect("one");
                     (part, std::mem::replace(values.last_mut().expect("a number"), value))
                 };
-                let (part, value) = put(f32::INFINITY, &mut model);
-                assert_eq!(found(&model, &mut queue), Some(format!("{name}.{part}")));
-                put(value, &mut model);
+                let (part, value) = put(f32::INFINITY, &mut model, &mut queue);
+                assert_eq!(found(&mut model, &mut queue), Some(format!("{name}.{part}")));
+                put(value, &mut model, &mut queue);
             }
         }
     }
@@ -205,15 +202,15 @@ fn every_tensor_that_is_not_finite_is_named() {
                 let mut spoilt = values.clone();
                 spoilt[at] = f32::NAN;
                 tables.set_parameters(&mut queue, table, &spoilt).expect("numbers");
-                assert_eq!(found(&model, &mut queue), Some(format!("tables.{table}.{name}")));
+                assert_eq!(found(&mut model, &mut queue), Some(format!("tables.{table}.{name}")));
                 let tables = model.tables();
                 tables.set_parameters(&mut queue, table, &values).expect("numbers");
                 let mut spoilt = state.clone();
                 spoilt[at] = f32::INFINITY;
                 tables.set_state(&mut queue, table, &spoilt).expect("numbers");
-                assert_eq!(found(&model, &mut queue), Some(format!("tables.{table}.{name}.state.0")));
+                assert_eq!(found(&mut model, &mut queue), Some(format!("tables.{table}.{name}.state.0")));
                 model.tables().set_state(&mut queue, table, &state).expect("numbers");
-                assert_eq!(found(&model, &mut queue), None);
+                assert_eq!(found(&mut model, &mut queue), None);
             }
         }
     }

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use dlrm::model::{Dlrm, ModelConfig, Number, Samples};
+use dlrm::model::{Dlrm, Engine, ModelConfig, Samples};
 use serde::Deserialize;
-use ttcore::{Backend, Real, TableConfig, TtShape};
+use ttcore::{Real, TableConfig, TtShape};
 use ttcore_cpu::Isa;
 
 use crate::golden::{KINDS, cases};
@@ -76,7 +76,7 @@ impl Golden {
 /// # Panics
 ///
 /// If a file is not a case, or something else comes out than in the file.
-pub fn training<B: Backend<Float: Number>>(make: impl Fn() -> (B, B::Queue)) {
+pub fn training<B: Engine>(make: impl Fn() -> (B, B::Queue)) {
     for (path, golden) in cases::<Golden>(KINDS[1]) {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
             let (backend, mut queue) = make();
@@ -85,7 +85,7 @@ pub fn training<B: Backend<Float: Number>>(make: impl Fn() -> (B, B::Queue)) {
     }
 }
 
-fn run<B: Backend<Float: Number>>(name: &str, golden: &Golden, backend: B, queue: &mut B::Queue, isa: Isa) {
+fn run<B: Engine>(name: &str, golden: &Golden, backend: B, queue: &mut B::Queue, isa: Isa) {
     let limit = limit::<B::Float>();
     let mut model = Dlrm::new(backend, queue, golden.config(), golden.batch, 0).expect("a model").with_isa(isa);
     load(&mut model, queue, golden);
@@ -98,7 +98,8 @@ fn run<B: Backend<Float: Number>>(name: &str, golden: &Golden, backend: B, queue
         let (dense, labels) = (convert(&dense), convert(&batch.labels));
         let samples = Samples { dense: &dense, indices: &batch.indices, labels: &labels };
         losses.push(model.train_step(queue, samples, golden.lr).expect("a step"));
-        let got: Vec<f64> = model.probabilities(labels.len()).iter().map(|p| p.as_f64()).collect();
+        let got: Vec<f64> =
+            model.probabilities(queue, labels.len()).expect("predictions").iter().map(|p| p.as_f64()).collect();
         assert_error(&format!("{name}: predictions of batch {number}"), &got, predictions, limit);
     }
     assert_error(&format!("{name}: losses"), &losses, &golden.losses, limit);
@@ -111,10 +112,10 @@ fn run<B: Backend<Float: Number>>(name: &str, golden: &Golden, backend: B, queue
 }
 
 /// Puts the initial tensors into a model.
-fn load<B: Backend>(model: &mut Dlrm<B>, queue: &mut B::Queue, golden: &Golden) {
+fn load<B: Engine>(model: &mut Dlrm<B>, queue: &mut B::Queue, golden: &Golden) {
     let mut tensors = golden.initial.iter().map(|tensor| convert::<B::Float>(tensor));
     let mut next = || tensors.next().expect("enough tensors");
-    for mlp in model.mlps() {
+    for mlp in model.mlps(queue).expect("the layers") {
         for layer in mlp.layers_mut() {
             layer.weight.copy_from_slice(&next());
             layer.bias.copy_from_slice(&next());
@@ -127,10 +128,10 @@ fn load<B: Backend>(model: &mut Dlrm<B>, queue: &mut B::Queue, golden: &Golden) 
 }
 
 /// The tensors of a model, in the order of the files.
-fn tensors<B: Backend>(model: &mut Dlrm<B>, queue: &mut B::Queue, golden: &Golden) -> Vec<Vec<f64>> {
+fn tensors<B: Engine>(model: &mut Dlrm<B>, queue: &mut B::Queue, golden: &Golden) -> Vec<Vec<f64>> {
     let wide = |values: &[B::Float]| values.iter().map(|v| v.as_f64()).collect::<Vec<f64>>();
     let mut tensors = Vec::new();
-    for mlp in model.mlps() {
+    for mlp in model.mlps(queue).expect("the layers") {
         for layer in mlp.layers() {
             tensors.push(wide(&layer.weight));
             tensors.push(wide(&layer.bias));

@@ -79,7 +79,6 @@ macro_rules! conformance {
             cache: is_a_map_of_rows;
             layer: stale_batches_are_refused, room_for_batches, collections_restore, statistics;
             plans: values_of_another_plan, batches_of_another_collection;
-            dlrm_golden: training;
         }
     };
     (@list $name:ident, $backend:expr, $queue:expr;

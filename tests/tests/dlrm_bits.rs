@@ -64,7 +64,7 @@ fn bits(run: &Run, isa: Isa, threads: &Threads) -> Vec<u64> {
             bits.extend(predictions.iter().map(|p| u64::from(p.to_bits())));
             bits.extend((batch > 0).then_some(loss.to_bits()).into_iter().chain([sum]));
         }
-        for mlp in model.mlps() {
+        for mlp in model.mlps(queue).expect("the layers") {
             for layer in mlp.layers() {
                 bits.extend(layer.tensors().iter().flat_map(|(_, tensor)| *tensor).map(|x| u64::from(x.to_bits())));
             }
@@ -120,7 +120,8 @@ fn weights_that_are_set_count() {
         model.train_step(queue, samples, 0.1).expect("a step");
     }
     let before = to.predict(queue, samples).expect("predictions").to_vec();
-    for (from, to) in from.mlps().into_iter().zip(to.mlps()) {
+    let layers = (from.mlps(queue).expect("the layers"), to.mlps(queue).expect("the layers"));
+    for (from, to) in layers.0.into_iter().zip(layers.1) {
         for (from, to) in from.layers().iter().zip(to.layers_mut()) {
             for ((name, from), (same, to)) in from.tensors().into_iter().zip(to.tensors_mut()) {
                 assert_eq!(name, same);

@@ -12,7 +12,7 @@ use ttcore_tests::tolerance::assert_error;
 const ROWS: u64 = 1_000_000_000_000;
 
 /// Pooled rows, and the parameters and the rows looked up after a step, of one table on a backend.
-fn step<B: Backend<Float = f64>>(
+fn step<B>(
     backend: B,
     queue: &mut B::Queue,
     config: &TableConfig,
@@ -20,7 +20,7 @@ fn step<B: Backend<Float = f64>>(
     looked_up: &[u64],
 ) -> [Vec<f64>; 3]
 where
-    B: for<'a> Backend<View<'a> = &'a [f64], ViewMut<'a> = &'a mut [f64]>,
+    B: for<'a> Backend<Float = f64, View<'a> = &'a [f64], ViewMut<'a> = &'a mut [f64]>,
 {
     let room = (bags.bags(), bags.lookups());
     let mut tables =

@@ -6,6 +6,7 @@
 #include "../kernels/batched.cu"
 #include "../kernels/dense.cu"
 #include "../kernels/fused.cu"
+#include "../kernels/layers.cu"
 
 // Runs a kernel to its end. False if there is none of this name.
 extern "C" bool ttcore_emulator_launch(const char* name, unsigned grid, unsigned threads, unsigned shared_bytes,

@@ -15,6 +15,8 @@
 #include <memory>
 #include <vector>
 
+using std::exp;
+using std::log;
 using std::sqrt;
 
 #define __device__ static inline

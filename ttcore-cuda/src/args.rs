@@ -149,6 +149,44 @@ args! {
     /// Of [`Kernel::CopyRows`](crate::device::Kernel::CopyRows).
     CopyRowsArgs: 40 { dense_rows: u64, dense: u64, out: u64, dim: u64, count: u64, }
 
+    /// Of [`Kernel::Bias`](crate::device::Kernel::Bias).
+    BiasArgs: 48 { values: u64, bias: u64, marks: u64, rows: u64, width: u64, relu: u64, }
+
+    /// Of [`Kernel::BiasPartial`](crate::device::Kernel::BiasPartial) and
+    /// [`Kernel::BiasGrad`](crate::device::Kernel::BiasGrad).
+    BiasGradArgs: 56 {
+        outputs: u64,
+        grads: u64,
+        partial: u64,
+        bias_grad: u64,
+        rows: u64,
+        width: u64,
+        relu: u64,
+    }
+
+    /// Of [`Kernel::Interact`](crate::device::Kernel::Interact) and
+    /// [`Kernel::InteractGrad`](crate::device::Kernel::InteractGrad).
+    InteractArgs: 64 {
+        bottom: u64,
+        embedded: u64,
+        out: u64,
+        grad_bottom: u64,
+        grad_embedded: u64,
+        marks: u64,
+        samples: u64,
+        dim: u32,
+        others: u32,
+    }
+
+    /// Of [`Kernel::Loss`](crate::device::Kernel::Loss).
+    LossArgs: 48 { logits: u64, labels: u64, probabilities: u64, grads: u64, losses: u64, samples: u64, }
+
+    /// Of [`Kernel::Tally`](crate::device::Kernel::Tally).
+    TallyArgs: 32 { losses: u64, marks: u64, out: u64, samples: u64, }
+
+    /// Of [`Kernel::Update`](crate::device::Kernel::Update).
+    UpdateArgs: 96 { sink: Sink, grads: u64, len: u64, }
+
     /// One table of a batch, for the fused kernels, which read it from the memory of the group.
     FusedTable: 296 {
         bag_starts: u64,

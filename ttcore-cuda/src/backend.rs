@@ -89,8 +89,7 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
     type Scratch = Scratch<D>;
 
     fn alloc(&self, queue: &mut D::Queue, len: usize) -> Result<Buffer<F, D>, Error> {
-        let bytes = len.checked_mul(F::BYTES).ok_or(ttcore::Error::TooLarge { what: "buffer" })?;
-        Ok(Buffer::new(self.device.allocate(queue, bytes)?, len))
+        Ok(Buffer::new(self.device.allocate(queue, bytes::<F>(len)?)?, len))
     }
 
     fn view(buffer: &Buffer<F, D>) -> View<'_, F> {
@@ -266,6 +265,11 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
         }
         Ok(())
     }
+}
+
+/// Bytes of so many numbers.
+pub(crate) fn bytes<F: Element>(len: usize) -> Result<usize, Error> {
+    Ok(len.checked_mul(F::BYTES).ok_or(ttcore::Error::TooLarge { what: "buffer" })?)
 }
 
 /// The parameters of a call, checked, as sinks of tables that are not trained.

@@ -1,11 +1,11 @@
-//! Batched products by cuBLAS, which is loaded at run time.
+//! Products by cuBLAS, which is loaded at run time.
 
 use std::ffi::{c_int, c_void};
 
 use cudarc::cublas::result::{self, CublasError};
 use cudarc::cublas::sys;
 
-use crate::device::{Gemm, Transpose};
+use crate::device::{Gemm, Matrices, Transpose};
 use crate::error::Error;
 
 /// cuBLAS on one stream.
@@ -35,7 +35,7 @@ impl Blas {
         Ok(this)
     }
 
-    /// Starts batched products.
+    /// Starts products.
     ///
     /// # Safety
     ///
@@ -46,19 +46,33 @@ impl Blas {
             Transpose::Yes => sys::cublasOperation_t::CUBLAS_OP_T,
         };
         let [op_a, op_b] = gemm.transpose.map(operation);
-        // The plan checked that all sizes fit.
-        let [m, n, k, count] = [gemm.m, gemm.n, gemm.k, gemm.count].map(|size| size as c_int);
+        // Whoever asks for a product has checked that its sizes fit.
+        let [m, n, k] = [gemm.m, gemm.n, gemm.k].map(|size| size as c_int);
         let [lda, ldb, ldc] = gemm.leading.map(|size| size as c_int);
+        let blas = self.handle;
         macro_rules! call {
-            ($function:ident, $float:ty) => {{
-                let [a, b, c] = gemm.pointers.map(|array| array as *const *mut $float);
-                let (a, b) = (a.cast(), b.cast());
-                let (one, zero): ($float, $float) = (1.0, 0.0);
-                // SAFETY: the caller answers for the arrays and matrices; the scalars are read during the call.
-                unsafe { sys::$function(self.handle, op_a, op_b, m, n, k, &one, a, lda, b, ldb, &zero, c, ldc, count) }
+            ($one:ident, $batch:ident, $float:ty) => {{
+                let (x, y): ($float, $float) = (1.0, 0.0);
+                match gemm.matrices {
+                    Matrices::One(addresses) => {
+                        let [a, b, c] = addresses.map(|address| address as *mut $float);
+                        // SAFETY: the caller answers for the matrices; the scalars are read during the call.
+                        unsafe { sys::$one(blas, op_a, op_b, m, n, k, &x, a, lda, b, ldb, &y, c, ldc) }
+                    }
+                    Matrices::Batch { pointers, count } => {
+                        let [a, b, c] = pointers.map(|array| array as *const *mut $float);
+                        let (a, b, count) = (a.cast(), b.cast(), count as c_int);
+                        // SAFETY: as above, for the arrays too.
+                        unsafe { sys::$batch(blas, op_a, op_b, m, n, k, &x, a, lda, b, ldb, &y, c, ldc, count) }
+                    }
+                }
             }};
         }
-        let status = if double { call!(cublasDgemmBatched, f64) } else { call!(cublasSgemmBatched, f32) };
+        let status = if double {
+            call!(cublasDgemm_v2, cublasDgemmBatched, f64)
+        } else {
+            call!(cublasSgemm_v2, cublasSgemmBatched, f32)
+        };
         status.result().map_err(failed("multiply"))
     }
 }

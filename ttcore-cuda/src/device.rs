@@ -75,6 +75,22 @@ kernels! {
     FusedMiddle = "fused_middle";
     /// Gradients of slices of cores 1 and 3 and of dense rows of all fused tables.
     FusedOuter = "fused_outer";
+    /// Biases, and ReLU.
+    Bias = "bias";
+    /// Gradients behind a ReLU, and sums of them over some samples.
+    BiasPartial = "bias_partial";
+    /// Gradients of biases.
+    BiasGrad = "bias_grad";
+    /// Dot products between features.
+    Interact = "interact";
+    /// Gradients of features.
+    InteractGrad = "interact_grad";
+    /// Probabilities, and the loss of each sample.
+    Loss = "loss";
+    /// The loss of a batch, and whether it is finite.
+    Tally = "tally";
+    /// A rule on consecutive parameters.
+    Update = "update";
 }
 
 /// How many blocks and threads a kernel runs on.
@@ -116,8 +132,22 @@ pub enum Transpose {
     Yes,
 }
 
-/// `C_i = op(A_i) op(B_i)` for `count` products of one size, through arrays of pointers on the device: `cublasSgemmBatched`,
-/// column major, with its letters.
+/// The matrices of products of one size.
+#[derive(Clone, Copy, Debug)]
+pub enum Matrices {
+    /// One product: addresses of `A`, `B` and `C`.
+    One([u64; 3]),
+    /// Several, through arrays of pointers on the device.
+    Batch {
+        /// Addresses of the pointer arrays of `A`, `B` and `C`.
+        pointers: [u64; 3],
+        /// How many products.
+        count: usize,
+    },
+}
+
+/// `C = op(A) op(B)`: `cublasSgemm`, or `cublasSgemmBatched` for several products of one size; column major, with their
+/// letters.
 #[derive(Clone, Copy, Debug)]
 pub struct Gemm {
     /// Of `A` and `B`.
@@ -128,12 +158,10 @@ pub struct Gemm {
     pub n: usize,
     /// Length of the sums.
     pub k: usize,
-    /// Addresses of the pointer arrays of `A`, `B` and `C`.
-    pub pointers: [u64; 3],
     /// Numbers from one column to the next in `A`, `B` and `C`.
     pub leading: [usize; 3],
-    /// How many products.
-    pub count: usize,
+    /// Where the matrices are.
+    pub matrices: Matrices,
 }
 
 /// A machine that runs the kernels.
@@ -211,10 +239,11 @@ pub trait Device: Sized + 'static {
         args: &A,
     ) -> Result<(), Error>;
 
-    /// Starts batched products of `f64` if `double`, else of `f32`.
+    /// Starts products of `f64` if `double`, else of `f32`.
     ///
     /// # Safety
     ///
-    /// The pointer arrays hold `count` addresses of matrices of these sizes, until the work is done.
+    /// At the addresses are matrices of these sizes, which fit into 31 bits, or arrays of so many addresses of them, until
+    /// the work is done.
     unsafe fn gemm(&self, queue: &mut Self::Queue, double: bool, gemm: &Gemm) -> Result<(), Error>;
 }

@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char, c_void};
 use std::ptr::{self, NonNull};
 
 use crate::args::Args;
-use crate::device::{Device, Dims, Gemm, Kernel, Transpose};
+use crate::device::{Device, Dims, Gemm, Kernel, Matrices, Transpose};
 use crate::error::Error;
 
 unsafe extern "C" {
@@ -127,9 +127,13 @@ impl Device for Emulator {
     }
 
     unsafe fn gemm(&self, _queue: &mut (), double: bool, gemm: &Gemm) -> Result<(), Error> {
-        for i in 0..gemm.count {
-            // SAFETY: the caller's: arrays of so many addresses.
-            let matrices = gemm.pointers.map(|array| unsafe { *pointer::<u64>(array).add(i) });
+        let count = if let Matrices::Batch { count, .. } = gemm.matrices { count } else { 1 };
+        for i in 0..count {
+            let matrices = match gemm.matrices {
+                Matrices::One(addresses) => addresses,
+                // SAFETY: the caller's: arrays of so many addresses.
+                Matrices::Batch { pointers, .. } => pointers.map(|array| unsafe { *pointer::<u64>(array).add(i) }),
+            };
             // SAFETY: the caller's.
             unsafe {
                 if double {

@@ -14,6 +14,8 @@ mod emulator;
 mod error;
 mod fused;
 mod group;
+mod input;
+pub mod layers;
 mod memory;
 #[cfg(feature = "cuda")]
 pub mod nvrtc;
@@ -29,6 +31,8 @@ pub use driver::Driver;
 pub use emulator::Emulator;
 pub use error::Error;
 pub use group::Group;
+pub use input::Input;
+pub use layers::Layers;
 pub use memory::{Saved, Scratch};
 pub use plan::Plan;
 pub use view::{Buffer, View, ViewMut};

@@ -10,6 +10,7 @@ const SOURCE: &str = concat!(
     include_str!("../kernels/batched.cu"),
     include_str!("../kernels/dense.cu"),
     include_str!("../kernels/fused.cu"),
+    include_str!("../kernels/layers.cu"),
 );
 
 /// Whether the library is found.

@@ -86,6 +86,13 @@ impl<F> ViewMut<'_, F> {
         self.len == 0
     }
 
+    /// The first `at` numbers, and the others. Panics if there are fewer, as slices do.
+    pub fn split_at(self, at: usize) -> (Self, Self) {
+        let Self { address, len, numbers } = self;
+        let back = part_address::<F>(address, len, &(at..len));
+        (Self { address, len: at, numbers }, Self { address: back, len: len - at, numbers })
+    }
+
     pub(crate) fn part(self, range: Range<usize>) -> Self {
         Self { address: part_address::<F>(self.address, self.len, &range), len: range.len(), ..self }
     }

@@ -7,12 +7,12 @@
 use std::time::Instant;
 
 use serde::{Serialize, Serializer};
-use ttcore::{Backend, Error, TableConfig, TtShape};
+use ttcore::{Error, TableConfig, TtShape};
 
 use super::batches::Batches;
 use super::{Host, Order, WARM_UP, WorkloadError, machine_gflops, median};
 use crate::memory::{CORES, largest_tables};
-use crate::model::{Dlrm, ModelConfig, StepError};
+use crate::model::{DensePart, Dlrm, Engine, ModelConfig, Phases, StepError};
 use crate::presets::Preset;
 
 /// Learning rate of the steps.
@@ -152,7 +152,8 @@ pub struct Report {
     pub ms_per_iteration: f64,
     /// Samples a second at that time.
     pub samples_per_second: f64,
-    /// Median time of each phase, in milliseconds: see [`Phases`](crate::model::Phases).
+    /// Median time of each phase, in milliseconds: see [`Phases`]. On a GPU of iterations that wait at the end of each
+    /// phase, and so take longer than the others.
     #[serde(serialize_with = "map")]
     pub phases: Vec<(&'static str, f64)>,
     /// Operations of the MLPs for one sample.
@@ -181,7 +182,7 @@ pub struct Report {
 /// # Errors
 ///
 /// [`StepError::Backend`] with [`Error::TooLarge`] or the backend's own; [`StepError::NonFinite`] if the model diverges.
-pub fn run<B: Backend<Float = f32>>(
+pub fn run<B: Engine<Float = f32>>(
     backend: B,
     queue: &mut B::Queue,
     (settings, config): (&Settings, ModelConfig),
@@ -210,8 +211,16 @@ pub fn run<B: Backend<Float = f32>>(
         // On another machine the update may still be under way.
         model.tables().backend().synchronize(queue)?;
         times.push(start.elapsed().as_secs_f64() * 1e3);
-        for ((_, times), (_, time)) in phases.iter_mut().zip(model.phases().named()) {
-            times.push(time.as_secs_f64() * 1e3);
+        if !B::Dense::ASYNC {
+            note(&mut phases, model.phases());
+        }
+    }
+    if B::Dense::ASYNC {
+        // Times of phases take waiting for each: the iterations above went without.
+        model.watch_phases();
+        for number in timed.clone() {
+            model.train_step(queue, batches.samples(number), LR)?;
+            note(&mut phases, model.phases());
         }
     }
     let peak_rss_bytes = peak_rss();
@@ -249,6 +258,13 @@ pub fn run<B: Backend<Float = f32>>(
         workload_bytes: batches.bytes(),
         peak_rss_bytes,
     })
+}
+
+/// Takes note of the times of an iteration, in milliseconds.
+fn note(phases: &mut [(&'static str, Vec<f64>); 10], times: Phases) {
+    for ((_, list), (_, time)) in phases.iter_mut().zip(times.named()) {
+        list.push(time.as_secs_f64() * 1e3);
+    }
 }
 
 /// Names and values as a map, in their order.

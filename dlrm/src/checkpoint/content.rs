@@ -3,12 +3,11 @@
 use std::ops::Range;
 
 use safetensors::tensor::Dtype;
-use ttcore::Backend;
 use ttcore::cache::CacheState;
 
 use super::error::CheckpointErrorKind;
 use super::file::{Entry, Reader, Writer, dtype};
-use crate::model::Dlrm;
+use crate::model::{Dlrm, Engine};
 
 /// Numbers taken from the backend at a time.
 const PIECE: usize = 1 << 18;
@@ -44,13 +43,13 @@ enum Place {
 pub(super) struct Caches(Vec<(usize, CacheState)>);
 
 /// All floating point tensors of a model, in the order of the file.
-fn tensors<B: Backend>(model: &mut Dlrm<B>) -> Vec<Tensor> {
+fn tensors<B: Engine>(model: &mut Dlrm<B>, queue: &mut B::Queue) -> Result<Vec<Tensor>, CheckpointErrorKind> {
     let mut tensors = Vec::new();
     let dtype = dtype::<B::Float>();
     let mut push = |name: String, shape: Vec<usize>, place| {
         tensors.push(Tensor { entry: Entry { name, dtype, shape }, place });
     };
-    for ((mlp, name), layers) in ["bottom", "top"].into_iter().enumerate().zip(model.mlps()) {
+    for ((mlp, name), layers) in ["bottom", "top"].into_iter().enumerate().zip(model.mlps(queue).map_err(backend)?) {
         for (layer, linear) in layers.layers().iter().enumerate() {
             for (tensor, (part, values)) in linear.tensors().into_iter().enumerate() {
                 let shape = match part {
@@ -91,29 +90,30 @@ fn tensors<B: Backend>(model: &mut Dlrm<B>) -> Vec<Tensor> {
             }
         }
     }
-    tensors
+    Ok(tensors)
 }
 
 /// The entries of the model's tensors.
-pub(super) fn entries<B: Backend>(model: &mut Dlrm<B>) -> Vec<Entry> {
-    tensors(model).into_iter().map(|tensor| tensor.entry).collect()
+pub(super) fn entries<B: Engine>(model: &mut Dlrm<B>, queue: &mut B::Queue) -> Result<Vec<Entry>, CheckpointErrorKind> {
+    Ok(tensors(model, queue)?.into_iter().map(|tensor| tensor.entry).collect())
 }
 
 /// Writes the numbers of all [`entries`].
-pub(super) fn write<B: Backend>(
+pub(super) fn write<B: Engine>(
     model: &mut Dlrm<B>,
     queue: &mut B::Queue,
     writer: &mut Writer,
 ) -> Result<(), CheckpointErrorKind> {
     let mut piece = Vec::new();
     piece.resize(PIECE, B::Float::default());
-    for Tensor { entry, place } in tensors(model) {
+    for Tensor { entry, place } in tensors(model, queue)? {
         let len: usize = entry.shape.iter().product();
         for range in pieces(len) {
             let values = &mut piece[..range.len()];
             match place {
                 Place::Layer { mlp, layer, tensor } => {
-                    writer.floats(&model.mlps()[mlp].layers()[layer].tensors()[tensor].1[range])?;
+                    let mlps = model.mlps(queue).map_err(backend)?;
+                    writer.floats(&mlps[mlp].layers()[layer].tensors()[tensor].1[range])?;
                     continue;
                 }
                 Place::Parameters { table, start } => {
@@ -134,17 +134,18 @@ pub(super) fn write<B: Backend>(
 }
 
 /// Reads the numbers of all [`entries`] into a model of the same make.
-pub(super) fn read<B: Backend>(
+pub(super) fn read<B: Engine>(
     model: &mut Dlrm<B>,
     queue: &mut B::Queue,
     reader: &mut Reader,
 ) -> Result<(), CheckpointErrorKind> {
-    for Tensor { entry, place } in tensors(model) {
+    for Tensor { entry, place } in tensors(model, queue)? {
         reader.floats::<B::Float>(&entry, |at, values| {
             let range = at..at + values.len();
             match place {
                 Place::Layer { mlp, layer, tensor } => {
-                    let layer = &mut model.mlps()[mlp].layers_mut()[layer];
+                    let [bottom, top] = model.mlps(queue).map_err(backend)?;
+                    let layer = &mut [bottom, top][mlp].layers_mut()[layer];
                     layer.tensors_mut()[tensor].1[range].copy_from_slice(values);
                 }
                 Place::Parameters { table, start } => {
@@ -162,7 +163,7 @@ pub(super) fn read<B: Backend>(
 
 impl Caches {
     /// Those of a model.
-    pub(super) fn of<B: Backend>(model: &mut Dlrm<B>) -> Result<Self, CheckpointErrorKind> {
+    pub(super) fn of<B: Engine>(model: &mut Dlrm<B>) -> Result<Self, CheckpointErrorKind> {
         let mut caches = Vec::new();
         for table in 0..model.config().tables().len() {
             if let Some(state) = model.tables().cache_state(table).map_err(backend)? {
@@ -192,7 +193,7 @@ impl Caches {
     }
 
     /// Reads the lists of a model's tables into their caches.
-    pub(super) fn read<B: Backend>(model: &mut Dlrm<B>, reader: &mut Reader) -> Result<(), CheckpointErrorKind> {
+    pub(super) fn read<B: Engine>(model: &mut Dlrm<B>, reader: &mut Reader) -> Result<(), CheckpointErrorKind> {
         for (table, _) in Self::of(model)?.0 {
             let mut list = |name| reader.integers(&list_name(table, name));
             let [slots, rows, counts] = [list(NAMES[0])?, list(NAMES[1])?, list(NAMES[2])?];

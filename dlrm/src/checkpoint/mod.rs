@@ -36,9 +36,8 @@ use std::path::{Path, PathBuf};
 
 use safetensors::tensor::Dtype;
 use serde::{Deserialize, Serialize};
-use ttcore::Backend;
 
-use crate::model::Dlrm;
+use crate::model::{Dlrm, Engine};
 use crate::train::{DataIdentity, Hyperparameters, LossCurve, TrainState};
 use content::Caches;
 pub use error::{CheckpointError, CheckpointErrorKind};
@@ -78,7 +77,7 @@ pub struct Target {
 /// # Errors
 ///
 /// [`CheckpointError`], naming the file. What was at its path is unchanged then, and nothing else is left.
-pub fn save<B: Backend>(
+pub fn save<B: Engine>(
     target: &Target,
     model: &mut Dlrm<B>,
     queue: &mut B::Queue,
@@ -97,7 +96,7 @@ pub fn save<B: Backend>(
     // The widest numbers come first, so that all are aligned.
     let mut entries = vec![Entry { name: LOSSES.to_owned(), dtype: Dtype::F64, shape: vec![losses.len()] }];
     entries.extend(caches.entries());
-    entries.extend(content::entries(model));
+    entries.extend(content::entries(model, queue).map_err(CheckpointError::at(&target.path))?);
     let written = Writer::replace(&target.path, &target.temporary, text, &entries, |writer| {
         writer.floats(&losses)?;
         caches.write(writer)?;
@@ -191,7 +190,7 @@ impl Checkpoint {
     /// # Errors
     ///
     /// [`CheckpointError`] if a tensor is missing or of another shape, naming it; the model may be half of each then.
-    pub fn restore<B: Backend>(
+    pub fn restore<B: Engine>(
         &mut self,
         model: &mut Dlrm<B>,
         queue: &mut B::Queue,

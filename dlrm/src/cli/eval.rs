@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use dlrm::checkpoint::Checkpoint;
 use dlrm::data::Dataset;
-use dlrm::model::Number;
+use dlrm::model::Engine;
 use dlrm::train::{DataIdentity, Evaluation, Part, TrainError, Trainer};
 use serde::Serialize;
-use ttcore::{Backend, Reference};
+use ttcore::Reference;
 use ttcore_cpu::{Cpu, Threads};
 
 use super::backend::{BackendArg, BackendArgs};
@@ -108,7 +108,7 @@ fn print(split: Part, evaluation: &Evaluation) -> io::Result<()> {
     out.flush()
 }
 
-fn evaluate<B: Backend<Float: Number>>(
+fn evaluate<B: Engine>(
     backend: B,
     queue: &mut B::Queue,
     data: &Dataset,

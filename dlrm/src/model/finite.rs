@@ -9,9 +9,9 @@
 use std::fmt;
 use std::ops::Range;
 
-use ttcore::{Backend, Real};
+use ttcore::Real;
 
-use super::{Dlrm, loss};
+use super::{Dlrm, Engine, loss};
 
 /// Numbers taken from the backend at a time.
 const PIECE: usize = 1 << 16;
@@ -68,7 +68,7 @@ pub enum Quantity {
 }
 
 /// Whether all numbers are finite.
-fn all<F: Real>(numbers: &[F]) -> bool {
+pub(super) fn all<F: Real>(numbers: &[F]) -> bool {
     // The product is NaN for all others. No way out in between, so that many numbers are looked at at a time.
     numbers.iter().fold(true, |finite, &x| finite & (x * F::zero() == F::zero()))
 }
@@ -116,15 +116,15 @@ impl Quantity {
     }
 }
 
-impl<B: Backend> Dlrm<B> {
+impl<B: Engine> Dlrm<B> {
     /// The first tensor of parameters or of optimiser state that has a number that is not finite, by its name in a
     /// [checkpoint](crate::checkpoint). Reads all of them.
     ///
     /// # Errors
     ///
     /// The backend's.
-    pub fn non_finite_parameter(&self, queue: &mut B::Queue) -> Result<Option<String>, B::Error> {
-        for (name, mlp) in [("bottom", &self.dense.bottom), ("top", &self.dense.top)] {
+    pub fn non_finite_parameter(&mut self, queue: &mut B::Queue) -> Result<Option<String>, B::Error> {
+        for (name, mlp) in ["bottom", "top"].into_iter().zip(self.mlps(queue)?) {
             for (number, layer) in mlp.layers().iter().enumerate() {
                 if let Some((tensor, _)) = layer.tensors().into_iter().find(|(_, values)| !all(values)) {
                     return Ok(Some(format!("{name}.{number}.{tensor}")));

@@ -17,9 +17,11 @@ pub fn width(dim: usize, embeddings: usize) -> usize {
 
 /// The interaction of `embeddings` embeddings of `dim` numbers with the bottom output.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Interaction {
-    pub(super) dim: usize,
-    pub(super) embeddings: usize,
+pub struct Interaction {
+    /// Numbers of a feature, `N`.
+    pub dim: usize,
+    /// Features beside the output of the bottom MLP, `n`.
+    pub embeddings: usize,
 }
 
 /// Memory for one sample.
@@ -33,7 +35,8 @@ pub(super) struct Scratch<F> {
 }
 
 impl Interaction {
-    pub(super) fn width(self) -> usize {
+    /// Numbers in the interaction of a sample.
+    pub fn width(self) -> usize {
         width(self.dim, self.embeddings)
     }
 

@@ -46,14 +46,25 @@ impl<F: Real> Mlp<F> {
         &mut self.layers
     }
 
+    /// The layers, for what they have become where they are computed.
+    #[cfg(any(feature = "cuda", feature = "emulator"))]
+    pub(super) fn received(&mut self) -> &mut [Linear<F>] {
+        &mut self.layers
+    }
+
     /// Room for what so many samples leave.
     pub(super) fn trace(&self, rows: usize) -> Trace<F> {
         let outputs: Vec<_> = self.layers.iter().map(|layer| vec![F::zero(); rows * layer.outputs()]).collect();
         Trace { gradients: outputs.clone(), outputs }
     }
 
+    /// Whether weights may have been set since this was last asked.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
     /// Whether a ReLU follows a layer.
-    fn relu(&self, layer: usize) -> bool {
+    pub(super) fn relu(&self, layer: usize) -> bool {
         layer + 1 < self.layers.len() || self.relu_last
     }
 }
@@ -61,7 +72,7 @@ impl<F: Real> Mlp<F> {
 impl<F: Number> Mlp<F> {
     /// Makes up for weights that were set since the last call.
     pub(super) fn refresh<K: Kernels<F>>(&mut self, kernels: K) {
-        if std::mem::take(&mut self.changed) {
+        if self.take_changed() {
             self.layers.iter_mut().for_each(|layer| for_each(layer.panels_mut(), &|panel| panel.transpose(kernels)));
         }
     }

@@ -7,16 +7,22 @@
 //! interaction          -> top MLP, sigmoid    -> p [B]
 //! ```
 //!
-//! and back, in [`Dlrm::train_step`]. The tables run on the backend `B`, the dense part on the host, on the threads of the
-//! rayon pool it is called from. It is cut into fixed parts, each of which one thread computes: the same bits for any
-//! number of threads, and on one thread alone outside of a pool. No step but the first allocates, as far as the backend
-//! does not; where the machine has no vector kernels, a library takes one buffer for each matrix product.
+//! and back, in [`Dlrm::train_step`]. The tables run on the backend `B`, the dense part beside it, where its [`Engine`] says:
+//!
+//! * [`Host`]: on the threads of the rayon pool it is called from, cut into fixed parts, each of which one thread computes:
+//!   the same bits for any number of threads, and on one thread alone outside of a pool. No step but the first allocates,
+//!   as far as the backend does not; where the machine has no vector kernels, a library takes one buffer for each product.
+//! * `Gpu` (features `cuda` and `emulator`): where the tables are. A step waits for the device once, for the loss.
 
 mod config;
 mod dense;
+mod engine;
 mod exchange;
 mod finite;
 mod gemm;
+#[cfg(any(feature = "cuda", feature = "emulator"))]
+mod gpu;
+mod host;
 pub mod interaction;
 mod linear;
 mod loss;
@@ -28,22 +34,22 @@ use std::time::Instant;
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
-use ttcore::backend::Backend;
 use ttcore::embedding::Batch;
 use ttcore::{Bags, EmbeddingBagCollection, Error, Mode, Offsets, Pooling, Real, Update};
 use ttcore_cpu::Isa;
 
 pub use config::{ConfigError, ModelConfig};
+pub use engine::{DenseModel, DensePart, Engine, Passed};
 pub use finite::{NonFinite, Quantity, StepError};
 pub use gemm::Number;
+#[cfg(any(feature = "cuda", feature = "emulator"))]
+pub use gpu::Gpu;
+pub use host::Host;
+pub use interaction::Interaction;
 pub use linear::Linear;
 pub use loss::{binary_cross_entropy, sigmoid};
 pub use mlp::Mlp;
 pub use phases::Phases;
-
-use dense::Dense;
-use exchange::Exchange;
-use interaction::Interaction;
 
 /// Random stream of the MLPs, apart from those of the tables.
 const MLP_STREAM: u64 = 1 << 63;
@@ -60,9 +66,9 @@ pub struct Samples<'a, F> {
 }
 
 /// A deep learning recommendation model.
-pub struct Dlrm<B: Backend> {
+pub struct Dlrm<B: Engine> {
     config: ModelConfig,
-    dense: Dense<B::Float>,
+    dense: B::Dense,
     tables: EmbeddingBagCollection<B>,
     batch: Batch<B>,
     largest_batch: usize,
@@ -70,14 +76,12 @@ pub struct Dlrm<B: Backend> {
     starts: Vec<u32>,
     /// The bags of a call, which end with it: kept for their memory.
     bags: Vec<Bags<'static, B::Float>>,
-    /// Output of the tables and its gradient, `[B][tables N]`.
-    embedded: Exchange<B>,
-    grad_embedded: Exchange<B>,
-    probabilities: Vec<B::Float>,
     phases: Phases,
+    /// Whether every phase ends only when its work is done.
+    watched: bool,
 }
 
-impl<B: Backend> Dlrm<B> {
+impl<B: Engine> Dlrm<B> {
     /// What the model is made of.
     pub fn config(&self) -> &ModelConfig {
         &self.config
@@ -88,23 +92,36 @@ impl<B: Backend> Dlrm<B> {
         &mut self.tables
     }
 
-    /// The bottom and the top MLP.
-    pub fn mlps(&mut self) -> [&mut Mlp<B::Float>; 2] {
-        [&mut self.dense.bottom, &mut self.dense.top]
+    /// The bottom and the top MLP as they are now, on the host. What is changed there counts from the next step on.
+    ///
+    /// # Errors
+    ///
+    /// The backend's.
+    pub fn mlps(&mut self, queue: &mut B::Queue) -> Result<[&mut Mlp<B::Float>; 2], B::Error> {
+        self.dense.mlps(self.tables.backend(), queue)
     }
 
-    /// Probabilities of the last forward of `batch` samples.
-    pub fn probabilities(&self, batch: usize) -> &[B::Float] {
-        &self.probabilities[..batch]
+    /// Probabilities of the last forward, of `batch` samples.
+    ///
+    /// # Errors
+    ///
+    /// The backend's.
+    pub fn probabilities(&mut self, queue: &mut B::Queue, batch: usize) -> Result<&[B::Float], B::Error> {
+        self.dense.probabilities(self.tables.backend(), queue, batch)
     }
 
     /// Where the time of the last [`Dlrm::train_step`] went.
     pub fn phases(&self) -> Phases {
         self.phases
     }
-}
 
-impl<B: Backend<Float: Number>> Dlrm<B> {
+    /// Waits at the end of every phase from now on, where work may still be under way when a call returns: for times that
+    /// are those of the phases. Steps take longer.
+    pub fn watch_phases(&mut self) {
+        self.watched = true;
+        self.dense.watch();
+    }
+
     /// A new model for batches of at most `largest_batch` samples. The initial numbers depend on the seed alone.
     ///
     /// # Errors
@@ -124,30 +141,26 @@ impl<B: Backend<Float: Number>> Dlrm<B> {
         let bottom = Mlp::init(config.bottom(), true, config.rule(), &mut rng);
         let top = Mlp::init(config.top(), false, config.rule(), &mut rng);
         let interaction = Interaction { dim: config.dim(), embeddings: config.tables().len() };
-        let len = largest_batch * config.dim() * config.tables().len();
-        let embedded = Exchange::new(&backend, queue, len)?;
-        let grad_embedded = Exchange::new(&backend, queue, len)?;
+        let dense = B::Dense::new(&backend, queue, DenseModel { bottom, top, interaction, largest_batch })?;
         let tables = config.tables().to_vec();
         let tables = EmbeddingBagCollection::new(backend, queue, tables, largest_batch, largest_batch, seed)?;
         Ok(Self {
-            dense: Dense::new(bottom, top, interaction, largest_batch),
+            dense,
             batch: tables.batch(queue)?,
             tables,
             largest_batch,
             starts,
             bags: Vec::with_capacity(config.tables().len()),
-            embedded,
-            grad_embedded,
-            probabilities: vec![B::Float::of(0.0); largest_batch],
             phases: Phases::default(),
+            watched: false,
             config,
         })
     }
 
     /// The same model with the dense part computed by another instruction set than the one `TTCORE_ISA` names, or the best
-    /// of this machine.
+    /// of this machine; where the host computes it.
     pub fn with_isa(mut self, isa: Isa) -> Self {
-        self.dense.isa = if isa.available() { isa } else { Isa::best() };
+        self.dense = self.dense.with_isa(isa);
         self
     }
 
@@ -159,8 +172,8 @@ impl<B: Backend<Float: Number>> Dlrm<B> {
     pub fn predict(&mut self, queue: &mut B::Queue, samples: Samples<'_, B::Float>) -> Result<&[B::Float], B::Error> {
         self.embed(queue, samples, Mode::Evaluate)?;
         // What is not finite shows in the probabilities.
-        let (_, ()) = self.pass(samples, Mode::Evaluate, || ());
-        Ok(self.probabilities(samples.labels.len()))
+        let _ = self.pass(queue, samples, Mode::Evaluate, || ())?;
+        self.probabilities(queue, samples.labels.len())
     }
 
     /// One step on one batch, by the rules of the MLPs and of the tables; gives the loss before it.
@@ -195,19 +208,21 @@ impl<B: Backend<Float: Number>> Dlrm<B> {
     ) -> Result<(f64, T), StepError<B::Error>> {
         let batch = samples.labels.len();
         self.embed(queue, samples, Mode::Train)?;
-        let (loss, result) = self.pass(samples, Mode::Train, beside);
+        let (loss, result) = self.pass(queue, samples, Mode::Train, beside)?;
         let loss = loss.map_err(StepError::NonFinite)?;
 
         let start = Instant::now();
-        let len = batch * self.embedded_width();
-        self.grad_embedded.send(self.tables.backend(), queue, len)?;
-        self.tables.step(queue, &self.batch, self.grad_embedded.view(len), lr, None)?;
+        let gradient = self.dense.grad_embedded(self.tables.backend(), queue, batch)?;
+        self.tables.step(queue, &self.batch, gradient, lr, None)?;
+        self.settle(queue)?;
         self.phases.embedding_backward = start.elapsed();
 
         let start = Instant::now();
         // The tables count the steps of the model.
         let step = self.tables.steps();
-        self.dense.update(&Update { rule: self.config.rule(), lr, core_lr_multiplier: 1.0, step }, samples.dense);
+        let update = Update { rule: self.config.rule(), lr, core_lr_multiplier: 1.0, step };
+        self.dense.update(self.tables.backend(), queue, &update, samples.dense)?;
+        self.settle(queue)?;
         self.phases.update = start.elapsed();
         Ok((loss / batch as f64, result))
     }
@@ -226,9 +241,8 @@ impl<B: Backend<Float: Number>> Dlrm<B> {
         self.phases.group = start.elapsed();
 
         let start = Instant::now();
-        let len = samples.labels.len() * self.embedded_width();
-        self.tables.forward(queue, &mut self.batch, self.embedded.view_mut(len))?;
-        self.embedded.fetch(self.tables.backend(), queue, len)?;
+        self.tables.forward(queue, &mut self.batch, self.dense.embedded(samples.labels.len()))?;
+        self.settle(queue)?;
         self.phases.embedding_forward = start.elapsed();
         Ok(())
     }
@@ -236,28 +250,17 @@ impl<B: Backend<Float: Number>> Dlrm<B> {
     /// The dense part, and something beside it; gives the sum of the losses, or in training what is not finite.
     fn pass<T: Send>(
         &mut self,
+        queue: &mut B::Queue,
         samples: Samples<'_, B::Float>,
         mode: Mode,
         beside: impl FnOnce() -> T + Send,
-    ) -> (Result<f64, NonFinite>, T) {
-        let (batch, len) = (samples.labels.len(), samples.labels.len() * self.embedded_width());
-        let start = Instant::now();
-        let work = dense::Batch {
-            dense: samples.dense,
-            labels: samples.labels,
-            embedded: self.embedded.host(len),
-            grad_embedded: self.grad_embedded.host_mut(len),
-            probabilities: &mut self.probabilities[..batch],
-        };
-        let dense = &mut self.dense;
-        let (result, (loss, clock)) = parallel::join(beside, || dense.pass(work, mode));
-        self.phases.set_dense(clock, start.elapsed());
-        (loss, result)
+    ) -> Result<Passed<T>, B::Error> {
+        self.dense.pass(self.tables.backend(), queue, (samples, mode), beside, &mut self.phases)
     }
 
-    /// Numbers of a sample that the tables give.
-    fn embedded_width(&self) -> usize {
-        self.config.tables().len() * self.config.dim()
+    /// Waits for the work of a phase, if its time is watched.
+    fn settle(&self, queue: &mut B::Queue) -> Result<(), B::Error> {
+        if self.watched { self.tables.backend().synchronize(queue) } else { Ok(()) }
     }
 
     fn check(&self, samples: Samples<'_, B::Float>) -> Result<(), Error> {

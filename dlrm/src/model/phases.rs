@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 /// Time of the phases of the last [`train_step`](super::Dlrm::train_step), in the order in which they are done.
 ///
 /// The dense phases, from `bottom_forward` to `bottom_backward`, run side by side on different samples: each has the share
-/// of their time that it took of the threads' time.
+/// of their time that it took of the threads' time. On a GPU, work goes on after it was ordered, and times are right only
+/// after [`watch_phases`](super::Dlrm::watch_phases); the gradients of weights are computed in the backward phases there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Phases {
     /// Checking the indices, and [`Backend::group`](ttcore::Backend::group).

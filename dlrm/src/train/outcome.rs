@@ -4,13 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
-use ttcore::Backend;
 
 use super::settings::Optimizer;
 use super::state::{Best, Evaluation};
 use super::tables::TableSettings;
 use super::trainer::Trainer;
-use crate::model::Number;
+use crate::model::Engine;
 
 /// One embedding table of the trained model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -111,7 +110,7 @@ pub(super) struct Run {
 }
 
 impl Outcome {
-    pub(super) fn new<B: Backend<Float: Number>>(
+    pub(super) fn new<B: Engine>(
         trainer: &mut Trainer<'_, B>,
         test: Evaluation,
         validation: Evaluation,

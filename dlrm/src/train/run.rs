@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use ttcore::Backend;
 use ttcore::cache::Traffic;
 
 use super::error::{NonFiniteBatch, TrainError};
@@ -15,7 +14,7 @@ use super::state::{DataIdentity, Evaluation};
 use super::trainer::{Step, Trainer};
 use crate::checkpoint::{Checkpoint, CheckpointError, CheckpointErrorKind, Folder, Skipped, Target};
 use crate::data::Dataset;
-use crate::model::{NonFinite, Number, Quantity};
+use crate::model::{Engine, NonFinite, Quantity};
 
 /// How a run is followed and kept. Nothing here changes what is learned from numbers that are finite.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -61,7 +60,7 @@ pub struct CheckpointOptions {
 ///
 /// [`TrainError`] for settings or data that make no model, a checkpoint that cannot be written or is of another run, or a
 /// run that was interrupted.
-pub fn train<B: Backend<Float: Number>>(
+pub fn train<B: Engine>(
     backend: B,
     queue: &mut B::Queue,
     data: &Dataset,
@@ -146,7 +145,7 @@ fn due(iteration: u64, every: u64) -> bool {
 /// So many batches in a row that are not finite are no accident.
 pub(super) const MOST_SKIPPED_IN_A_ROW: u64 = 100;
 
-struct Loop<'d, 'o, B: Backend> {
+struct Loop<'d, 'o, B: Engine> {
     trainer: Trainer<'d, B>,
     options: &'o RunOptions,
     folder: Option<Folder>,
@@ -180,7 +179,7 @@ impl Window {
     }
 }
 
-impl<B: Backend<Float: Number>> Loop<'_, '_, B> {
+impl<B: Engine> Loop<'_, '_, B> {
     /// Steps until the end, and what is due after them. A checkpoint holds the state right after its step, and what comes
     /// later is done again by a run that goes on from it, with the same result.
     fn train(&mut self, queue: &mut B::Queue, observer: &mut dyn Observer) -> Result<(), TrainError> {

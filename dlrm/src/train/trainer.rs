@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use ttcore::Real;
 use ttcore::cache::{Refresh, Traffic};
-use ttcore::{Backend, Real};
 
 use super::error::{NonFiniteBatch, TrainError};
 use super::event::{Observer, Part, Progress};
@@ -13,7 +13,7 @@ use super::{LossCurve, reader::Reader};
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Description, FORMAT, Target};
 use crate::data::{Dataset, Order, Split};
 use crate::metrics;
-use crate::model::{Dlrm, Number, StepError};
+use crate::model::{Dlrm, Engine, StepError};
 
 /// A model, the data it is trained on, and how far it is.
 ///
@@ -21,7 +21,7 @@ use crate::model::{Dlrm, Number, StepError};
 /// trainer that is restored from there goes on bit for bit as this one does. What follows an iteration, such as a
 /// refresh of the caches, belongs to the *next* call of [`Trainer::step`], so that it happens once, whether or not there
 /// was a checkpoint in between.
-pub struct Trainer<'d, B: Backend> {
+pub struct Trainer<'d, B: Engine> {
     model: Dlrm<B>,
     settings: Hyperparameters,
     data: &'d Dataset,
@@ -51,7 +51,7 @@ pub struct Step {
     pub refreshed: Option<Vec<Refresh>>,
 }
 
-impl<'d, B: Backend<Float: Number>> Trainer<'d, B> {
+impl<'d, B: Engine> Trainer<'d, B> {
     /// A new model of these settings for data of this identity.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use crate::args::{Operand, PointersArgs};
-use crate::device::{Device, Dims, Element, Gemm, Kernel, Transpose};
+use crate::device::{Device, Dims, Element, Gemm, Kernel, Matrices, Transpose};
 use crate::error::Error;
 
 /// The items of a chunk, and where the pointers to their operands go.
@@ -72,7 +72,8 @@ impl<F: Element, D: Device> Products<'_, F, D> {
             unused: 0,
         };
         let list = |number: usize| items.pointers + (number * items.capacity * size_of::<u64>()) as u64;
-        let gemm = Gemm { pointers: [list(0), list(1), list(2)], count: items.count, ..gemm };
+        let gemm =
+            Gemm { matrices: Matrices::Batch { pointers: [list(0), list(1), list(2)], count: items.count }, ..gemm };
         // SAFETY: the pointer arrays have room for a chunk, which the items are at most; operands are memory of the plan
         // and parameters of checked length, at digits that the host found; all in order on one queue.
         unsafe {
@@ -84,4 +85,4 @@ impl<F: Element, D: Device> Products<'_, F, D> {
 
 /// To be filled in.
 const EMPTY: Gemm =
-    Gemm { transpose: [Transpose::No; 2], m: 0, n: 0, k: 0, pointers: [0; 3], leading: [0; 3], count: 0 };
+    Gemm { transpose: [Transpose::No; 2], m: 0, n: 0, k: 0, leading: [0; 3], matrices: Matrices::One([0; 3]) };

@@ -1,0 +1,130 @@
+//! A whole model on the GPU's kernels, compiled for the host.
+
+mod common;
+
+use std::path::Path;
+
+use common::{Stop, kept, lines, settings};
+use dlrm::model::{Dlrm, ModelConfig, Number, Quantity, Samples, StepError};
+use dlrm::train::{Optimizer, Outcome, RunOptions, TrainError, TrainSettings, train};
+use ttcore::{Rule, TableConfig, TtShape};
+use ttcore_cpu::{Cpu, Threads};
+use ttcore_cuda::{Cuda, Element, Emulator, Method};
+use ttcore_tests::dlrm_golden::training;
+
+fn gpu<F: Number + Element>() -> Cuda<F, Emulator> {
+    Cuda::new(Emulator)
+}
+
+#[test]
+fn golden_training() {
+    training(|| (gpu::<f64>(), ()));
+    training(|| (gpu::<f32>(), ()));
+    training(|| (gpu::<f64>().with_method(Method::Batched).with_chunk(3), ()));
+}
+
+fn run(settings: &TrainSettings, options: &RunOptions, observer: &mut Stop) -> Result<Outcome, TrainError> {
+    train(gpu::<f32>(), &mut (), &lines(), settings, options, observer)
+}
+
+fn settings_of(optimizer: Optimizer) -> TrainSettings {
+    TrainSettings { optimizer, epochs: 1, ..settings() }
+}
+
+const ADAGRAD: Optimizer = Optimizer::Adagrad { eps: 1e-8 };
+
+/// The optimiser's state of the layers is on the device as well.
+const RULES: [Optimizer; 2] = [Optimizer::Sgd, ADAGRAD];
+
+#[test]
+fn a_run_is_that_of_the_cpu() {
+    for optimizer in RULES {
+        let (settings, options) = (settings_of(optimizer), RunOptions { eval_every: 7, ..RunOptions::default() });
+        let on_gpu = run(&settings, &options, &mut Stop::default()).expect("a run");
+        let on_cpu = common::run(&lines(), &settings, &options, &mut Stop::default(), 2).expect("a run");
+        let close = |what: &str, gpu: f64, cpu: f64| {
+            assert!((gpu - cpu).abs() <= 1e-4 * cpu.abs(), "{optimizer:?}, {what}: {gpu}, not {cpu}");
+        };
+        close("first loss", on_gpu.loss_first, on_cpu.loss_first);
+        close("last loss", on_gpu.loss_last, on_cpu.loss_last);
+        close("log loss", on_gpu.log_loss, on_cpu.log_loss);
+        let hits = |outcome: &Outcome| outcome.cache.map(|cache| (cache.rows, cache.hit_rate));
+        assert_eq!(hits(&on_gpu), hits(&on_cpu));
+        assert!(hits(&on_gpu).is_some_and(|(rows, rate)| rows > 0 && rate > 0.0), "{:?}", on_gpu.cache);
+    }
+}
+
+#[test]
+fn a_run_goes_on_bit_for_bit() {
+    for optimizer in RULES {
+        let (settings, folder) = (settings_of(optimizer), tempfile::tempdir().expect("a folder"));
+        let path = |name: &str| folder.path().join(name);
+        let (whole, parts) = (path("whole"), path("parts"));
+        run(&settings, &kept(&whole, 0, false), &mut Stop::default()).expect("a run");
+        let stopped = run(&settings, &kept(&parts, 4, false), &mut Stop::after(10));
+        assert!(matches!(stopped, Err(TrainError::Interrupted { iteration: 10, .. })), "{stopped:?}");
+        let outcome = run(&settings, &kept(&parts, 4, true), &mut Stop::default()).expect("the rest");
+        assert_eq!(outcome.resumed_at, Some(10));
+        assert!(common::final_bytes(&whole) == common::final_bytes(&parts));
+    }
+}
+
+/// What one machine began, the other ends.
+#[test]
+fn checkpoints_are_those_of_the_cpu() {
+    let settings = settings_of(ADAGRAD);
+    let on_cpu = |folder: &Path, resume: bool, observer: &mut Stop| {
+        common::run(&lines(), &settings, &kept(folder, 0, resume), observer, 1)
+    };
+    let on_gpu = |folder: &Path, resume: bool, observer: &mut Stop| run(&settings, &kept(folder, 0, resume), observer);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (first, second, third) = (folder.path().join("1"), folder.path().join("2"), folder.path().join("3"));
+    let whole = on_cpu(&first, false, &mut Stop::default()).expect("a run");
+    on_cpu(&second, false, &mut Stop::after(10)).expect_err("stopped");
+    on_gpu(&third, false, &mut Stop::after(10)).expect_err("stopped");
+    for outcome in [on_gpu(&second, true, &mut Stop::default()), on_cpu(&third, true, &mut Stop::default())] {
+        let outcome = outcome.expect("the rest");
+        assert_eq!(outcome.resumed_at, Some(10));
+        let (got, want) = (outcome.log_loss, whole.log_loss);
+        assert!((got - want).abs() <= 1e-4 * want, "{got}, not {want}");
+    }
+}
+
+#[test]
+fn a_number_that_is_not_finite_is_found_and_nothing_updated() {
+    let shape = TtShape::with_rank(60, &[4, 5, 3], &[2, 2, 1], 3).expect("a shape");
+    let tables = vec![TableConfig::tt(shape), TableConfig::dense(9, 4).expect("a table")];
+    let config = ModelConfig::new(4, vec![3, 8, 4], vec![7, 5, 1], tables).expect("a model").with_rule(Rule::Sgd);
+    let indices = [vec![0, 1, 2], vec![3, 4, 5]];
+    let labels = [0.0, 1.0, 1.0];
+    let cpu = &mut Threads::one();
+    for feature in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX] {
+        let mut dense = [0.5f32; 9];
+        let mut model = Dlrm::new(gpu::<f32>(), &mut (), config.clone(), 3, 1).expect("a model");
+        let mut other = Dlrm::new(Cpu::<f32>::new().expect("a backend"), cpu, config.clone(), 3, 1).expect("a model");
+        // What overflows in a layer ends in its ReLU, or goes on.
+        [model.mlps(&mut ()).expect("layers"), other.mlps(cpu).expect("layers")]
+            .into_iter()
+            .for_each(|[bottom, _]| bottom.layers_mut()[0].weight[..6].fill(2.0));
+        model.train_step(&mut (), Samples { dense: &dense, indices: &indices, labels: &labels }, 0.1).expect("a step");
+        let weights = |model: &mut Dlrm<Cuda<f32, Emulator>>| {
+            let [bottom, top] = model.mlps(&mut ()).expect("layers");
+            [bottom, top].map(|mlp| mlp.layers().iter().map(|layer| layer.weight.clone()).collect::<Vec<_>>())
+        };
+        let before = (weights(&mut model), model.tables().parameters(&mut (), 0).expect("parameters"));
+        dense[3] = feature;
+        let samples = Samples { dense: &dense, indices: &indices, labels: &labels };
+        let StepError::NonFinite(got) = model.train_step(&mut (), samples, 0.1).expect_err("refused") else {
+            panic!("another error")
+        };
+        let StepError::NonFinite(want) = other.train_step(cpu, samples, 0.1).expect_err("refused") else {
+            panic!("another error")
+        };
+        assert_eq!((got.sample, got.quantity), (want.sample, want.quantity));
+        assert_eq!(got.sample, 1);
+        let given = matches!(got.quantity, Quantity::Dense { feature: 0 });
+        assert_eq!(given, !feature.is_finite(), "{got}");
+        assert!(before == (weights(&mut model), model.tables().parameters(&mut (), 0).expect("parameters")));
+        assert_eq!(model.non_finite_parameter(&mut ()).expect("numbers"), None);
+    }
+}
