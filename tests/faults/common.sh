@@ -10,7 +10,7 @@ fail() {
 
 # The binary and a folder to work in, which goes when all is well.
 prepare_work() {
-    dlrm=${DLRM:-$(dirname "${BASH_SOURCE[0]}")/../../target/release/dlrm}
+    dlrm=${DLRM:-${CARGO_TARGET_DIR:-$(dirname "${BASH_SOURCE[0]}")/../../target}/release/dlrm}
     [ -x "$dlrm" ] || { echo "no binary $dlrm: cargo build --release -p dlrm, or set DLRM" >&2; exit 2; }
     work=$(mktemp -d)
     # Also for a user without rights.
