@@ -225,7 +225,7 @@ fn spoilt(folder: &Path, row: usize) -> PathBuf {
     fs::write(&text, content).expect("written");
     prepare(&[&text], &directory, &Default::default(), false, |_| ()).expect("prepared");
     let mut batch = dlrm::data::Batch::default();
-    Dataset::open(&directory).expect("data").fill_batch([row].into_iter(), &mut batch);
+    Dataset::open(&directory).expect("data").fill_batch([row].into_iter(), &mut batch).expect("a row");
     // The first has the label as its sign.
     let features: Vec<u8> = batch.dense[1..].iter().flat_map(|x| x.to_le_bytes()).collect();
     let rows = directory.join("rows.bin");
