@@ -2,7 +2,14 @@
 
 mod common;
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::{Stop, final_bytes, kept, lines, output, run, settings, stderr, stdout};
+use dlrm::checkpoint::CheckpointErrorKind;
+use dlrm::data::{Dataset, prepare};
 use dlrm::model::{Dlrm, Engine, ModelConfig, NonFinite, Number, Quantity, Samples, StepError};
+use dlrm::train::{DataIdentity, NonFiniteBatch, OnNonFinite, Part, RunOptions, TrainError, TrainSettings, Trainer};
 use ttcore::{Real, Reference, Rule, TableConfig, TtShape};
 use ttcore_cpu::{Cpu, Isa, Threads};
 
@@ -207,4 +214,174 @@ fn every_tensor_that_is_not_finite_is_named() {
             }
         }
     }
+}
+
+/// The lines of most tests, prepared, with NaN as dense feature 4 of a row.
+fn spoilt(folder: &Path, row: usize) -> PathBuf {
+    let (text, directory) = (folder.join("lines.tsv"), folder.join("data"));
+    let mut content = Vec::new();
+    let synthetic = dlrm::data::Synthetic { lines: 700, seed: 3, ..Default::default() };
+    std::io::Read::read_to_end(&mut synthetic.reader().expect("lines"), &mut content).expect("lines");
+    fs::write(&text, content).expect("written");
+    prepare(&[&text], &directory, &Default::default(), false, |_| ()).expect("prepared");
+    let mut batch = dlrm::data::Batch::default();
+    Dataset::open(&directory).expect("data").fill_batch([row].into_iter(), &mut batch).expect("a row");
+    // The first has the label as its sign.
+    let features: Vec<u8> = batch.dense[1..].iter().flat_map(|x| x.to_le_bytes()).collect();
+    let rows = directory.join("rows.bin");
+    let mut bytes = fs::read(&rows).expect("rows");
+    let places: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(&features)).collect();
+    let &[at] = &places[..] else { panic!("row {row} is at {places:?}") };
+    bytes[at + 3 * 4..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(rows, bytes).expect("written");
+    directory
+}
+
+const ROW: usize = 321;
+
+fn on(on_non_finite: OnNonFinite, options: RunOptions) -> RunOptions {
+    RunOptions { on_non_finite, ..options }
+}
+
+#[test]
+fn a_run_stops_and_keeps_its_last_checkpoint() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = Dataset::open(spoilt(folder.path(), ROW)).expect("data");
+    for threads in [1, 3] {
+        let run_folder = folder.path().join(threads.to_string());
+        let mut observer = Stop::default();
+        let error = run(&data, &settings(), &kept(&run_folder, 1, false), &mut observer, threads).expect_err("NaN");
+        let TrainError::NonFinite { batch, checkpoint: Some(path) } = &error else { panic!("{error}") };
+        let NonFiniteBatch { iteration, epoch: 0, batch: number, row: ROW, number: found } = *batch else {
+            panic!("{batch}")
+        };
+        assert_eq!((number, found.quantity), (iteration - 1, Quantity::Dense { feature: 4 }));
+        assert!((2..19).contains(&iteration), "{iteration}");
+        let kept = dlrm::checkpoint::Checkpoint::open(path).and_then(|mut file| file.verify().map(|()| file));
+        assert_eq!(kept.expect("a checkpoint").iteration(), iteration - 1);
+        for words in [&format!("row {ROW}"), "dense feature 4 is NaN", path.to_str().expect("UTF-8")] {
+            assert!(error.to_string().contains(words), "no {words:?} in {error}");
+        }
+        let last = observer.events.last().expect("events");
+        assert!(last.contains("\"non_finite\"") && last.contains("\"action\":\"stop\""), "{last}");
+        assert!(!run_folder.join("final.safetensors").exists());
+    }
+}
+
+#[test]
+fn a_run_that_skips_is_the_same_however_it_is_done() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = Dataset::open(spoilt(folder.path(), ROW)).expect("data");
+    let settings = TrainSettings { optimizer: dlrm::train::Optimizer::Adagrad { eps: 1e-8 }, ..settings() };
+    let path = |name: &str| folder.path().join(name);
+    let skip = |name, every, resume| on(OnNonFinite::Skip, kept(&path(name), every, resume));
+    let mut observer = Stop::default();
+    let whole = run(&data, &settings, &skip("whole", 0, false), &mut observer, 1).expect("a run");
+    // Once in each epoch.
+    assert_eq!((whole.skipped_batches, whole.iterations, whole.test.non_finite), (2, 38, 0));
+    assert!(whole.loss_first.is_finite() && whole.loss_last.is_finite());
+    let told = observer.events.iter().filter(|event| event.contains("\"action\":\"skip\"")).count();
+    assert_eq!(told, 2);
+
+    run(&data, &settings, &skip("threads", 4, false), &mut Stop::default(), 3).expect("a run");
+    assert!(final_bytes(&path("threads")) == final_bytes(&path("whole")));
+    for after in [5, 20, 30] {
+        run(&data, &settings, &skip("parts", 0, true), &mut Stop::after(after), 1).expect_err("stopped");
+    }
+    let last = run(&data, &settings, &skip("parts", 0, true), &mut Stop::default(), 2).expect("the rest");
+    assert_eq!(last.skipped_batches, 2);
+    assert!(final_bytes(&path("parts")) == final_bytes(&path("whole")));
+}
+
+#[test]
+fn what_cannot_be_evaluated_is_counted_or_ends_the_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Among the lines held out.
+    let data = Dataset::open(spoilt(folder.path(), 610)).expect("data");
+    let options = RunOptions::default();
+    let error = run(&data, &settings(), &options, &mut Stop::default(), 1).expect_err("NaN");
+    let TrainError::Predictions { part: Part::Test, non_finite: 1, lines: 50 } = error else { panic!("{error}") };
+    let options = on(OnNonFinite::Skip, options);
+    let outcome = run(&data, &settings(), &options, &mut Stop::default(), 1).expect("a run");
+    assert_eq!((outcome.test.non_finite, outcome.test.lines, outcome.skipped_batches), (1, 50, 0));
+    assert_eq!(outcome.validation.non_finite, 0);
+    assert!(outcome.test.log_loss.is_finite() && outcome.test.auc.is_some_and(f64::is_finite));
+}
+
+#[test]
+fn a_model_that_diverges_stops_in_either_way_and_no_checkpoint_has_it() {
+    let data = lines();
+    for lr in [1e8, 1e20, 1e38] {
+        for way in [OnNonFinite::Stop, OnNonFinite::Skip] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let mut settings = TrainSettings { epochs: 20, ..settings() };
+            settings.lr = dlrm::train::LrPolicy::constant(lr);
+            let options = on(way, kept(folder.path(), 1, false));
+            let error = run(&data, &settings, &options, &mut Stop::default(), 1).expect_err("diverged");
+            let checkpoint = match &error {
+                TrainError::NonFinite { checkpoint, .. } | TrainError::Diverged { checkpoint, .. } => checkpoint,
+                TrainError::Predictions { .. } => &None,
+                other => panic!("{other}"),
+            };
+            assert!(checkpoint.as_ref().is_none_or(|path| path.exists()), "{error}");
+            assert!(!folder.path().join("final.safetensors").exists(), "{error}");
+            for entry in fs::read_dir(folder.path()).expect("a folder") {
+                let path = entry.expect("an entry").path();
+                if path.extension().is_none_or(|extension| extension != "safetensors") {
+                    continue;
+                }
+                let bytes = fs::read(&path).expect("a checkpoint");
+                for (name, tensor) in safetensors::SafeTensors::deserialize(&bytes).expect("tensors").iter() {
+                    if tensor.dtype() == safetensors::Dtype::F32 {
+                        let mut numbers = tensor.data().as_chunks().0.iter().map(|&x| f32::from_le_bytes(x));
+                        assert!(numbers.all(f32::is_finite), "{}: {name}", path.display());
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_model_that_is_not_finite_is_neither_written_nor_given_metrics() {
+    let (folder, data) = (tempfile::tempdir().expect("a folder"), lines());
+    let mut queue = Threads::one();
+    let settings = settings().resolve(&data.table_rows(), data.split().train.len()).expect("settings");
+    let backend = Cpu::<f32>::new().expect("a backend");
+    let mut trainer = Trainer::new(backend, &mut queue, &data, DataIdentity::of(&data), settings).expect("a trainer");
+    let kept = dlrm::checkpoint::Folder::open(folder.path(), 2).expect("a folder");
+    trainer.save(&mut queue, &kept.final_target()).expect("saved");
+    let before = final_bytes(folder.path());
+    let mut rows = trainer.model().tables().parameters(&mut queue, 5).expect("numbers");
+    rows.iter_mut().for_each(|x| *x = f32::INFINITY);
+    trainer.model().tables().set_parameters(&mut queue, 5, &rows).expect("numbers");
+    let error = trainer.save(&mut queue, &kept.final_target()).expect_err("refused");
+    assert!(matches!(&error.kind, CheckpointErrorKind::NonFinite { tensor } if tensor == "tables.5.rows"), "{error}");
+    assert!(final_bytes(folder.path()) == before && !folder.path().join(".writing.tmp").exists());
+    let test = trainer.evaluate(&mut queue, Part::Test, &mut ()).expect("an evaluation").expect("an end");
+    assert_eq!((test.lines, test.non_finite, test.auc), (50, 50, None));
+    assert!(test.accuracy.is_nan() && test.log_loss.is_nan());
+}
+
+#[test]
+fn the_command_says_what_and_where() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, log) = (spoilt(folder.path(), ROW), folder.path().join("log"));
+    let (data, log) = (data.to_str().expect("UTF-8"), log.to_str().expect("UTF-8"));
+    let args = ["train", "--bottom", "13-16-4", "--top", "8-1", "--batch-size", "32", "--json", "--data", data];
+    let stopped = output(&args);
+    assert_eq!(stopped.status.code(), Some(1), "{}", stderr(&stopped));
+    for words in [&format!("(row {ROW})"), "dense feature 4 is NaN", "--on-non-finite skip", "no checkpoint"] {
+        assert!(stderr(&stopped).contains(words), "no {words:?} in {}", stderr(&stopped));
+    }
+    let skipped = output(&[&args[..], &["--on-non-finite", "skip", "--log", log]].concat());
+    assert!(skipped.status.success(), "{}", stderr(&skipped));
+    assert!(stderr(&skipped).contains("warning: skipping the batch of iteration"), "{}", stderr(&skipped));
+    let outcome: serde_json::Value = serde_json::from_str(stdout(&skipped)).expect("JSON");
+    assert_eq!(outcome["skipped_batches"], 1);
+    let told = fs::read_to_string(log).expect("a log");
+    let told: Vec<&str> = told.lines().filter(|line| line.contains("\"kind\":\"non_finite\"")).collect();
+    assert_eq!(told.len(), 1);
+    let told: serde_json::Value = serde_json::from_str(told[0]).expect("JSON");
+    assert_eq!((&told["row"], &told["action"], &told["skipped"]), (&ROW.into(), &"skip".into(), &1.into()));
 }

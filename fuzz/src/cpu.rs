@@ -3,14 +3,13 @@
 use std::cell::RefCell;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use ttcore::{Layout, Pooling, Reference, Rule, Table, TtShape, Update};
+use ttcore::{Layout, Pooling, Reference, Table, TtShape, Update};
 use ttcore_cpu::{Cpu, Threads};
 use ttcore_tests::batch::{Batch, IndexType};
 use ttcore_tests::case::Case;
-use ttcore_tests::harness::Harness;
-use ttcore_tests::sinks::{RULES, applied};
-use ttcore_tests::tolerance::assert_close;
-use ttcore_tests::{Device, equivalence, oracle};
+use ttcore_tests::properties::steps::Story;
+use ttcore_tests::rules::RULES;
+use ttcore_tests::{Device, equivalence};
 
 use crate::numbers::decode;
 
@@ -25,9 +24,7 @@ const MOST_LOOKUPS: usize = 5;
 /// Tables, a batch for each, and a rule.
 #[derive(Debug)]
 struct Input {
-    case: Case,
-    rule: Rule,
-    multiplier: f64,
+    story: Story,
     parallel: bool,
 }
 
@@ -50,7 +47,8 @@ impl<'a> Arbitrary<'a> for Input {
         let lookups = batches.iter().map(Batch::lookups).max().unwrap_or(0) + spare;
         let layout = Layout::with_columns(tables, columns, stride + spare, bags + spare, lookups);
         let layout = layout.map_err(|_| arbitrary::Error::IncorrectFormat)?;
-        Ok(Self { case: Case { layout, batches, seed }, rule, multiplier, parallel })
+        let updates = vec![Update { rule, core_lr_multiplier: multiplier, ..Update::sgd(0.125) }];
+        Ok(Self { story: Story { case: Case { layout, batches, seed }, updates }, parallel })
     }
 }
 
@@ -113,31 +111,8 @@ thread_local! {
     ));
 }
 
-/// Forward, backward, an SGD step and a step of a rule, on both.
+/// A few steps by a rule, on both.
 pub fn run(data: &[u8]) {
-    let Some(Input { case, rule, multiplier, parallel }) = decode(data) else { return };
-    DEVICES.with_borrow(|(reference, cpu)| {
-        let mut cpu = Harness::of(&cpu[usize::from(parallel)], &case);
-        let params = equivalence::step(&case, &mut Harness::of(reference, &case), &mut cpu, case.params());
-        by_rule(&case, &mut cpu, params, Update { rule, lr: 0.125, core_lr_multiplier: multiplier, step: 2 });
-    });
-}
-
-/// A rule applied in backward does to parameters and state what it does to the gradients afterwards.
-fn by_rule(case: &Case, cpu: &mut Harness<'_, Cpu<f64>>, mut params: Vec<Vec<f64>>, update: Update) {
-    let planes = update.rule.state_per_parameter();
-    let state = |params: &Vec<f64>| oracle::absolute(&case.values(40, planes * params.len()));
-    let mut state: Vec<Vec<f64>> = params.iter().map(state).collect();
-    let grad_out = case.values(41, case.outputs());
-    cpu.forward(&params, case.bags());
-    let grads = cpu.grads(&params, &grad_out);
-    let sums = oracle::backward(case, &params, &grad_out).params;
-    let wanted: Vec<_> = (case.layout.tables().iter().enumerate())
-        .map(|(t, table)| applied::<f64>(table, &update, &params[t], &state[t], &grads[t], &sums[t].scale))
-        .collect();
-    cpu.update(&mut params, &mut state, update, &grad_out);
-    for (t, (want_params, want_state)) in wanted.iter().enumerate() {
-        assert_close::<f64>("parameters", &params[t], want_params, case.terms());
-        assert_close::<f64>("state", &state[t], want_state, case.terms());
-    }
+    let Some(Input { story, parallel }) = decode(data) else { return };
+    DEVICES.with_borrow(|(reference, cpu)| equivalence::agree(&story, reference, &cpu[usize::from(parallel)]));
 }

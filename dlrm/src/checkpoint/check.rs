@@ -32,7 +32,7 @@ pub(super) fn description(description: &Description, reader: &Reader) -> Result<
 
 /// That counts are such as a run with batches of `batch` lines comes to.
 fn state(state: &TrainState, batch: usize) -> Result<(), String> {
-    let &TrainState { iteration, position, lookups, hits, best, skipped } = state;
+    let &TrainState { iteration, position, skipped, lookups, hits, best } = state;
     // Samples are counted in 64 bits.
     if iteration.checked_add(1).and_then(|next| next.checked_mul(batch.max(1) as u64)).is_none() {
         return Err(format!("{iteration} iterations are more than can be done"));

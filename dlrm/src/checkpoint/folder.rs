@@ -43,10 +43,13 @@ impl Folder {
         };
         let lock = lock().map_err(CheckpointError::at(path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), keep: keep.max(1), kept: VecDeque::new(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(CheckpointError::new(path, CheckpointErrorKind::Busy)),
-            Err(TryLockError::Error(error)) => Err(CheckpointError::new(path, error)),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(CheckpointError::new(path, CheckpointErrorKind::Busy)),
+            Err(TryLockError::Error(error)) => return Err(CheckpointError::new(path, error)),
         }
+        // What a run that was killed had not finished. Where it cannot be removed, nothing can be written either.
+        let _ = fs::remove_file(path.join(TEMPORARY));
+        Ok(Self { path: path.to_owned(), keep: keep.max(1), kept: VecDeque::new(), _lock: lock })
     }
 
     /// That no earlier run left checkpoints.

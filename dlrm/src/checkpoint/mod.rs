@@ -32,6 +32,7 @@ mod error;
 mod file;
 mod folder;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::Dtype;
@@ -76,7 +77,7 @@ pub struct Target {
 ///
 /// # Errors
 ///
-/// [`CheckpointError`], naming the file. What was at its path is unchanged then.
+/// [`CheckpointError`], naming the file. What was at its path is unchanged then, and nothing else is left.
 pub fn save<B: Engine>(
     target: &Target,
     model: &mut Dlrm<B>,
@@ -97,11 +98,16 @@ pub fn save<B: Engine>(
     let mut entries = vec![Entry { name: LOSSES.to_owned(), dtype: Dtype::F64, shape: vec![losses.len()] }];
     entries.extend(caches.entries());
     entries.extend(content::entries(model.config(), file::dtype::<B::Float>()));
-    Writer::replace(&target.path, &target.temporary, text, &entries, |writer| {
+    let written = Writer::replace(&target.path, &target.temporary, text, &entries, |writer| {
         writer.floats(&losses)?;
         caches.write(writer)?;
         content::write(model, queue, writer)
-    })
+    });
+    if written.is_err() {
+        // A full disk needs the room; and the first error says more than that this failed, too.
+        let _ = fs::remove_file(&target.temporary);
+    }
+    written
 }
 
 /// A checkpoint that can be read.

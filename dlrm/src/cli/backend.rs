@@ -28,6 +28,11 @@ pub(super) enum BackendArg {
 }
 
 impl BackendArgs {
+    /// As many threads, to read data on before the backend has its own.
+    pub(super) fn pool(&self) -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+        super::pool(NonZeroUsize::new(self.threads()))
+    }
+
     /// How many threads the backend computes on, at most what it can.
     pub(super) fn threads(&self) -> usize {
         let all = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);

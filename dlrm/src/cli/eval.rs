@@ -61,7 +61,9 @@ pub(super) fn run(args: &Args) -> super::Result {
     checkpoint.verify()?;
     let trained_on = checkpoint.description().data.clone();
     let seed = checkpoint.description().settings.seed;
-    let data = data::read_or_make(args.data.as_ref(), trained_on.lines as u64, seed)?;
+    let pool = args.backend.pool()?;
+    let data = pool.install(|| data::read_or_make(args.data.as_ref(), trained_on.lines as u64, seed))?;
+    drop(pool);
     let identity = DataIdentity::of(&data);
     let same_data = identity == trained_on;
     if !same_data && args.data.is_none() {

@@ -1,15 +1,18 @@
 //! What happens in a run, as lines of JSON in a file.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use dlrm::train::Event;
 use serde::Serialize;
 
 /// A file that grows by one JSON object a line.
-pub(super) struct Log(File);
+pub(super) struct Log {
+    file: File,
+    path: PathBuf,
+}
 
 /// An event, and when it was, in seconds since 1970.
 #[derive(Serialize)]
@@ -20,8 +23,21 @@ struct Line<'a> {
 }
 
 impl Log {
-    /// Goes on with a file, or begins it.
+    /// Goes on with a file, or begins it; a pipe or a terminal is only written to.
+    ///
+    /// # Errors
+    ///
+    /// Of the file system, with the path in the text; the same in all that follows.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let file = if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            OpenOptions::new().append(true).open(path)
+        } else {
+            Self::go_on(path)
+        };
+        Ok(Self { file: file.map_err(named(path))?, path: path.to_owned() })
+    }
+
+    fn go_on(path: &Path) -> io::Result<File> {
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
         // A line that was cut off must not spoil the next.
         let mut last = [b'\n'];
@@ -32,7 +48,7 @@ impl Log {
         if last != [b'\n'] {
             file.write_all(b"\n")?;
         }
-        Ok(Self(file))
+        Ok(file)
     }
 
     /// Adds a line.
@@ -41,6 +57,11 @@ impl Log {
         let mut line = serde_json::to_vec(&Line { event, time })?;
         line.push(b'\n');
         // In one piece, so that a program that reads along sees whole lines.
-        self.0.write_all(&line)
+        self.file.write_all(&line).map_err(named(&self.path))
     }
+}
+
+/// For `map_err`: the same error, with the path.
+fn named(path: &Path) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

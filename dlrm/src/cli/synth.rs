@@ -155,6 +155,7 @@ fn write<T>(path: &Path, force: bool, write: impl FnOnce(&mut File) -> io::Resul
     temporary.push(".tmp");
     let outcome = File::create(&temporary).and_then(|mut file| {
         let written = write(&mut file)?;
+        file.sync_all()?;
         let size = file.metadata()?.len();
         fs::rename(&temporary, path)?;
         Ok((written, size))

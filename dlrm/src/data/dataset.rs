@@ -25,7 +25,8 @@ pub struct Dataset {
 impl Dataset {
     /// Opens a prepared directory, or reads a file of lines (plain or gzip) with the default settings.
     ///
-    /// A directory is mapped, not read: it must not be changed by other programs while it is open.
+    /// A directory is mapped, not read: it must not be changed by other programs while it is open. Where its rows are cut
+    /// short meanwhile, the system ends the process when they are read (SIGBUS); removing or replacing them changes nothing.
     ///
     /// # Errors
     ///

@@ -69,8 +69,8 @@ pub enum Quantity {
 
 /// Whether all numbers are finite.
 pub(super) fn all<F: Real>(numbers: &[F]) -> bool {
-    // Without a way out in between, many numbers are looked at at a time.
-    numbers.iter().fold(true, |finite, x| finite & x.is_finite())
+    // The product is NaN for all others. No way out in between, so that many numbers are looked at at a time.
+    numbers.iter().fold(true, |finite, &x| finite & (x * F::zero() == F::zero()))
 }
 
 /// The first number of some samples that is not finite: among `parts`, each the numbers of one quantity, as many for each

@@ -159,7 +159,7 @@ impl<'d, B: Engine> Trainer<'d, B> {
         };
         let samples = this.labels().len();
         self.readers.swap(0, 1);
-        // This step is done; where the next batch may not have been read, the next one reads it, and says what is wrong.
+        // This step is done; if the next batch is not there, the next one reads again, and says what is wrong.
         self.ready = read.then_some(iteration);
         self.state.iteration = iteration;
         self.state.position = position;

@@ -483,12 +483,13 @@ impl<B: Backend> EmbeddingBagCollection<B> {
 impl<B: Backend> Held<B> {
     fn new(backend: &B, queue: &mut B::Queue, config: TableConfig, seed: u64) -> Result<Self, B::Error> {
         let parameters = config.table.parameters();
+        // First, as the backend says in an error that there is no room for so many.
+        let mut params = backend.alloc(queue, parameters)?;
         let mut values = alloc::vec![<B::Float as Default>::default(); parameters];
         match config.table.cores() {
             Some(shape) => config.init.fill(shape, seed, &mut values[..shape.parameters()]),
             None => init::fill_dense(config.rows(), seed, &mut values),
         }
-        let mut params = backend.alloc(queue, parameters)?;
         backend.upload(queue, &values, B::view_mut(&mut params))?;
         let state = backend.alloc(queue, config.rule.state_per_parameter() * parameters)?;
         Ok(Self { params, state, cache: config.cache()?, config })

@@ -58,6 +58,9 @@ Checkpoints are safetensors files, which Python reads too; final.safetensors is 
 /// by tabs, maybe compressed), or a directory that `dlrm prepare` made of such files, or makes such lines itself. The
 /// first six sevenths of the lines train; of the last, the first half tests and the second validates.
 ///
+/// A prepared directory is mapped: removing it leaves a run as it is, but a file in it that is cut short ends the run at
+/// once (SIGBUS), with the checkpoints written so far.
+///
 /// Exit codes: 0, 1 for an error, 2 for options that are not understood, 130 when interrupted.
 #[derive(ClapArgs)]
 #[command(after_help = examples!(), after_long_help = LONG_HELP)]

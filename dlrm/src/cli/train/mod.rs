@@ -18,9 +18,10 @@ pub(super) use args::Args;
 pub(super) fn run(args: &Args) -> super::Result {
     let (settings, options) = (args.settings()?, args.options());
     settings.check()?;
-    let log = args.log.as_deref().map(|path| Log::open(path).map_err(|error| format!("{}: {error}", path.display())));
-    let log = log.transpose()?;
-    let data = data::read_or_make(args.data.as_ref(), args.lines, args.seed)?;
+    let log = args.log.as_deref().map(Log::open).transpose()?;
+    let pool = args.backend.pool()?;
+    let data = pool.install(|| data::read_or_make(args.data.as_ref(), args.lines, args.seed))?;
+    drop(pool);
 
     let mut console = Console::new(Interrupt::catch()?, log);
     let outcome = match args.backend.backend {
