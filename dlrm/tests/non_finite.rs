@@ -225,7 +225,7 @@ fn spoilt(folder: &Path, spoilt: std::ops::Range<usize>) -> PathBuf {
     fs::write(&text, content).expect("written");
     prepare(&[&text], &directory, &Default::default(), false, |_| ()).expect("prepared");
     let mut batch = dlrm::data::Batch::default();
-    Dataset::open(&directory).expect("data").fill_batch(spoilt, &mut batch);
+    Dataset::open(&directory).expect("data").fill_batch(spoilt, &mut batch).expect("rows");
     let rows = directory.join("rows.bin");
     let mut bytes = fs::read(&rows).expect("rows");
     for dense in batch.dense.chunks_exact(13) {

@@ -25,29 +25,43 @@ const BAGS: usize = 2;
 /// Terms that round in one operation; each operation carries on what those before it rounded.
 const TERMS: usize = 300;
 
+/// What is done with a layer.
 #[derive(Clone, Debug)]
-enum Operation {
+pub enum Operation {
+    /// A step on a batch.
     Train(Lookups),
+    /// Forward alone.
     Evaluate(Lookups),
+    /// The cache chooses its rows anew.
     Refresh,
 }
 
 /// Lookups of one batch of two bags.
 #[derive(Clone, Debug)]
-struct Lookups {
-    rows: Vec<u64>,
-    split: usize,
-    weighted: bool,
-    mean: bool,
+pub struct Lookups {
+    /// Rows of both bags, 8 at most.
+    pub rows: Vec<u64>,
+    /// How many of them are of the first bag.
+    pub split: usize,
+    /// Whether they have weights.
+    pub weighted: bool,
+    /// Whether bags are averaged.
+    pub mean: bool,
 }
 
+/// A layer and what happens to it.
 #[derive(Clone, Debug)]
-struct Story {
-    shape: TtShape,
-    slots: usize,
-    rule: Rule,
-    operations: Vec<Operation>,
-    seed: u64,
+pub struct Story {
+    /// Of the table, whose rows are all compared after each operation: a small one.
+    pub shape: TtShape,
+    /// Rows that are cached at most, at least 1.
+    pub slots: usize,
+    /// The update rule.
+    pub rule: Rule,
+    /// What happens, in order.
+    pub operations: Vec<Operation>,
+    /// What numbers are drawn from.
+    pub seed: u64,
 }
 
 fn stories() -> impl Strategy<Value = Story> {
@@ -158,7 +172,12 @@ struct Layer<B: Backend> {
     batch: Batch<B>,
 }
 
-fn tell<B: Backend>(story: &Story, backend: B, mut queue: B::Queue) {
+/// Runs a story on a layer and on the model of it.
+///
+/// # Panics
+///
+/// If they differ.
+pub fn tell<B: Backend>(story: &Story, backend: B, mut queue: B::Queue) {
     let Story { shape, slots, rule, operations, seed } = story;
     let config = TableConfig::tt(shape.clone()).with_cache(*slots).expect("a cache");
     let config = config.with_rule(*rule).with_core_lr_multiplier(MULTIPLIER);

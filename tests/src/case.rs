@@ -11,8 +11,10 @@ use ttcore::{Layout, Pooling, Table, TtShape};
 
 use crate::batch::{Batch, IndexType};
 
-/// Bags of a random batch, at most.
-const MAX_BAGS: usize = 6;
+/// Bags of a random batch, at most, and lookups of a bag.
+const SMALL: (usize, usize) = (6, 6);
+/// The same of a large batch.
+const LARGE: (usize, usize) = (120, 12);
 
 /// Tables in one layout, and a batch for each.
 #[derive(Clone, Debug)]
@@ -40,6 +42,19 @@ impl Case {
     /// The same tables with other batches of no more bags and lookups.
     pub fn with_batches(&self, batches: Vec<Batch>) -> Self {
         Self { batches, ..self.clone() }
+    }
+
+    /// Another batch of the same tables: the bags in the opposite order, of rows counted from the other end.
+    pub fn mirrored(&self) -> Self {
+        let mirror = |(batch, table): (&Batch, &Table)| {
+            let mut bags = batch.unbagged();
+            bags.reverse();
+            for lookup in bags.iter_mut().flatten() {
+                lookup.0 = table.addresses() as i64 - 1 - lookup.0;
+            }
+            batch.rebagged(&bags)
+        };
+        self.with_batches(self.batches.iter().zip(self.layout.tables()).map(mirror).collect())
     }
 
     /// Bags of each table.
@@ -114,13 +129,20 @@ pub fn shape() -> impl Strategy<Value = TtShape> {
         let (m, n, rank) = small[d - 2];
         (vec(or_one(m), d), vec(or_one(n), d), vec(or_one(rank), d - 1))
     });
-    // As wide as real tables, where vector instructions and blocking begin to matter.
+    prop_oneof![9 => small.prop_flat_map(padded).boxed(), 1 => wide().boxed()]
+}
+
+/// As wide as real tables, where vector instructions and blocking begin to matter.
+fn wide() -> impl Strategy<Value = TtShape> {
     let columns = prop_oneof![Just(vec![2, 2, 4]), Just(vec![4, 4, 4]), Just(vec![4, 4, 8])];
-    let wide = (vec(1..=8usize, 3), columns, vec(7..=18usize, 2));
-    (prop_oneof![9 => small.boxed(), 1 => wide.boxed()], any::<u64>()).prop_map(|((m, n, inner), padding)| {
-        let ranks: Vec<usize> = std::iter::once(1).chain(inner).chain([1]).collect();
+    (vec(1..=8usize, 3), columns, vec(7..=18usize, 2)).prop_flat_map(padded)
+}
+
+/// Shapes of these row factors, column factors and ranks between the cores; every other one fills its factors.
+fn padded((m, n, inner): (Vec<usize>, Vec<usize>, Vec<usize>)) -> impl Strategy<Value = TtShape> {
+    any::<u64>().prop_map(move |padding| {
+        let ranks: Vec<usize> = std::iter::once(1).chain(inner.iter().copied()).chain([1]).collect();
         let padded: u64 = m.iter().map(|&m| m as u64).product();
-        // Every other table fills its factors.
         let rows = if padding % 2 == 0 { padded } else { 1 + padding / 2 % padded };
         TtShape::new(rows, &m, &n, &ranks).expect("a valid shape")
     })
@@ -146,10 +168,22 @@ pub fn cases() -> impl Strategy<Value = Case> {
     tables.prop_flat_map(cases_of)
 }
 
+/// Cases with so much to do that threads share it: of many tables, each of which is a task, or of many lookups.
+pub fn crowded() -> impl Strategy<Value = Case> {
+    let many = vec(table(), 8..=10).prop_flat_map(cases_of);
+    let large = vec(wide().prop_map(Table::tt), 4).prop_flat_map(|tables| cases_up_to(LARGE, tables));
+    prop_oneof![7 => many, 1 => large]
+}
+
 /// Cases of these tables.
 pub fn cases_of(tables: Vec<Table>) -> impl Strategy<Value = Case> {
+    cases_up_to(SMALL, tables)
+}
+
+/// Cases of these tables with so many bags and lookups of a bag at most.
+fn cases_up_to((bags, lookups): (usize, usize), tables: Vec<Table>) -> impl Strategy<Value = Case> {
     let count = tables.len();
-    let batches = (0..=MAX_BAGS).prop_flat_map(move |bags| vec(raw_batch(bags), count));
+    let batches = (0..=bags).prop_flat_map(move |bags| vec(raw_batch(bags, lookups), count));
     let places = vec((any::<u64>(), 0..=2usize), count);
     (Just(tables), batches, places, 0..=2usize, any::<u64>()).prop_map(|(tables, raw, places, spare, seed)| {
         let batches: Vec<Batch> = raw.iter().zip(&tables).map(|(raw, table)| raw.batch(table)).collect();
@@ -190,14 +224,14 @@ struct RawBatch {
     with_last: bool,
 }
 
-fn raw_batch(bags: usize) -> impl Strategy<Value = RawBatch> {
+fn raw_batch(bags: usize, lookups: usize) -> impl Strategy<Value = RawBatch> {
     let pick = prop_oneof![
         (0..4u64).prop_map(Pick::Low),
         (0..4u64).prop_map(Pick::High),
         (0..4u64).prop_map(Pick::Edge),
         any::<u64>().prop_map(Pick::Any),
     ];
-    let bag = prop_oneof![1 => Just(Vec::new()), 4 => vec(pick, 1..=6)];
+    let bag = prop_oneof![1 => Just(Vec::new()), 4 => vec(pick, 1..=lookups)];
     let pooling = prop_oneof![Just(Pooling::Sum), Just(Pooling::Mean)];
     let index_type = proptest::sample::select(IndexType::ALL.to_vec());
     (vec(bag, bags), proptest::option::of(any::<u64>()), pooling, index_type, any::<bool>()).prop_map(

@@ -25,7 +25,9 @@
 //! * [`runs`]: the same bits every time; two batches in use at once.
 //! * [`contract`] and [`lengths`]: what is refused, with which error, and with nothing written.
 //! * [`memory`]: the small functions of memory.
-//! * [`equivalence`]: two backends agree; a test for each pair, beside the suite of each.
+//! * [`equivalence`] and [`collections`]: two backends agree, in steps and in layers with caches; a test for each pair:
+//!   see [`equivalence!`](macro@equivalence).
+//! * [`bits`]: the same bits whatever queue a backend runs on.
 //! * [`cache`]: the cache path against a map of rows; [`layer`]: what the layers refuse and report.
 //! * [`plans`]: values of one plan or collection are refused by another.
 //! * [`dlrm_golden`]: training runs of a whole model that PyTorch computed.
@@ -34,6 +36,7 @@
 //!
 //! * [`case`](mod@case): random tables; [`batch`]: their batches, in every form.
 //! * [`device`] and [`harness`]: a backend as functions of host numbers.
+//! * [`rules`]: the update rules, and how accurately a step by one can be compared.
 //! * [`oracle`]: the right answers, from the definition, without the algebra of `ttcore`.
 //! * [`tolerance`]: the one bound on errors; [`runner`]: runs a property over cases. Set `PROPTEST_CASES` for more.
 
@@ -48,11 +51,14 @@ pub mod layer;
 pub mod oracle;
 pub mod plans;
 pub mod properties;
+pub mod rules;
 pub mod runner;
 pub mod tolerance;
 
 pub use device::Device;
-pub use properties::{adjoint, bags, contract, equivalence, forward, lengths, linearity, memory, runs, sinks};
+pub use properties::{
+    adjoint, bags, bits, collections, contract, equivalence, forward, lengths, linearity, memory, runs, sinks,
+};
 
 /// Makes a module of tests, the whole suite, for a backend: a name, an expression for the backend and one for a queue.
 #[macro_export]
@@ -111,6 +117,46 @@ macro_rules! conformance {
             })+
         }
     };
+}
+
+/// Makes two tests for each pair of these backends, that they agree in steps and in layers: a name for each, an expression
+/// for the backend and one for a queue. All compute in the same float.
+///
+/// ```
+/// use ttcore::Reference;
+/// use ttcore_cpu::{Cpu, Threads};
+///
+/// ttcore_tests::equivalence! {
+///     reference: Reference::<f64>::new(), ();
+///     cpu: Cpu::<f64>::new().expect("a backend"), Threads::one();
+/// }
+/// ```
+#[macro_export]
+macro_rules! equivalence {
+    ($name:ident: $backend:expr, $queue:expr; $($other:ident: $other_backend:expr, $other_queue:expr;)*) => {
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            $(mod $other {
+                #[allow(unused_imports)]
+                use super::*;
+
+                #[test]
+                fn steps() {
+                    $crate::equivalence::equivalent(|| ($backend, $queue), || ($other_backend, $other_queue));
+                }
+
+                #[test]
+                fn layers() {
+                    $crate::collections::equivalent(|| ($backend, $queue), || ($other_backend, $other_queue));
+                }
+            })*
+        }
+
+        $crate::equivalence! { $($other: $other_backend, $other_queue;)* }
+    };
+    () => {};
 }
 
 /// The examples of the README, compiled and run.

@@ -1,8 +1,6 @@
 //! The CPU backend passes the suite, with every instruction set this machine has.
 
-use ttcore::Reference;
 use ttcore_cpu::{Cpu, Isa, Threads};
-use ttcore_tests::{Device, equivalence};
 
 ttcore_tests::conformance!(portable_f64, Cpu::<f64>::with_isa(Isa::Portable), Threads::one());
 ttcore_tests::conformance!(portable_f32, Cpu::<f32>::with_isa(Isa::Portable), Threads::one());
@@ -11,18 +9,3 @@ ttcore_tests::conformance!(avx2_f64, Cpu::<f64>::with_isa(Isa::Avx2), Threads::n
 ttcore_tests::conformance!(avx2_f32, Cpu::<f32>::with_isa(Isa::Avx2), Threads::new(3).expect("threads"));
 ttcore_tests::conformance!(avx512_f64, Cpu::<f64>::with_isa(Isa::Avx512), Threads::one());
 ttcore_tests::conformance!(avx512_f32, Cpu::<f32>::with_isa(Isa::Avx512), Threads::new(2).expect("threads"));
-
-#[test]
-fn agrees_with_the_reference() {
-    for isa in Isa::ALL {
-        let threads = || Threads::new(2).expect("threads");
-        equivalence::agree(
-            &Device::new(Reference::<f64>::new(), ()),
-            &Device::new(Cpu::<f64>::with_isa(isa), threads()),
-        );
-        equivalence::agree(
-            &Device::new(Reference::<f32>::new(), ()),
-            &Device::new(Cpu::<f32>::with_isa(isa), threads()),
-        );
-    }
-}

@@ -5,7 +5,12 @@
 #include "../kernels/common.cuh"
 #include "../kernels/batched.cu"
 #include "../kernels/dense.cu"
-#include "../kernels/fused.cu"
+#include "../kernels/patch.cuh"
+#include "../kernels/fused.cuh"
+#include "../kernels/tiles.cuh"
+#include "../kernels/fused_forward.cu"
+#include "../kernels/fused_backward.cu"
+#include "../kernels/fused_outer.cu"
 #include "../kernels/layers.cu"
 
 // Runs a kernel to its end. False if there is none of this name.

@@ -22,7 +22,15 @@ using std::sqrt;
 #define __device__ static inline
 #define __launch_bounds__(threads)
 
-// Dynamic shared memory as numbers of a type.
+#define METHOD
+
+// For the compiler to choose.
+#define UNROLL
+#define UNROLL_2
+#define UNROLL_4
+#define UNROLL_8
+
+// Dynamic shared memory as values of a type.
 #define SHARED(T, name) T* name = reinterpret_cast<T*>(emulator::block.shared.data())
 
 namespace emulator {
@@ -146,6 +154,7 @@ struct Registration {
         {#name "_f64", emulator::call<Args<double>, name<double>>, synchronises}};
 #define KERNEL(name, Args) TTCORE_ENTER(name, Args, false)
 #define KERNEL_WITH_BARRIERS(name, Args) TTCORE_ENTER(name, Args, true)
+#define KERNEL_OF_TILES(name, Args) TTCORE_ENTER(name, Args, true)
 
 #define threadIdx emulator::thread_index
 #define blockIdx emulator::block_index

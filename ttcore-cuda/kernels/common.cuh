@@ -13,10 +13,24 @@ typedef unsigned long long u64;
     extern "C" __global__ void __launch_bounds__(256) name##_f32(Args<float> args) { name(args); }      \
     extern "C" __global__ void __launch_bounds__(256) name##_f64(Args<double> args) { name(args); }
 #define KERNEL_WITH_BARRIERS(name, Args) KERNEL(name, Args)
+// One of 128 threads that each need many registers: but no more than leave room for some blocks beside each other.
+#define KERNEL_OF_TILES(name, Args)                                                                     \
+    extern "C" __global__ void __launch_bounds__(128, 5) name##_f32(Args<float> args) { name(args); }   \
+    extern "C" __global__ void __launch_bounds__(128, 3) name##_f64(Args<double> args) { name(args); }
 
-// Dynamic shared memory as numbers of a type.
-extern __shared__ u64 ttcore_shared[];
+// Dynamic shared memory as values of a type.
+extern __shared__ __align__(16) u64 ttcore_shared[];
 #define SHARED(T, name) T* name = reinterpret_cast<T*>(ttcore_shared)
+
+// Of a struct.
+#define METHOD __device__
+
+// Loops of few steps without a jump, so that arrays are registers; and several steps of others at once, so that their
+// loads are on their way together.
+#define UNROLL _Pragma("unroll")
+#define UNROLL_2 _Pragma("unroll 2")
+#define UNROLL_4 _Pragma("unroll 4")
+#define UNROLL_8 _Pragma("unroll 8")
 #endif
 
 // Asserts the size of a struct of arguments, as src/args.rs does. They have no padding that a compiler could choose.

@@ -188,7 +188,7 @@ args! {
     UpdateArgs: 96 { sink: Sink, grads: u64, len: u64, }
 
     /// One table of a batch, for the fused kernels, which read it from the memory of the group.
-    FusedTable: 296 {
+    FusedTable: 328 {
         bag_starts: u64,
         bag_of: u64,
         row_of: u64,
@@ -203,22 +203,24 @@ args! {
         pair_firsts: u64,
         pair_rows: u64,
         digits: [u64; 3],
-        middle_pairs: u64,
         first_starts: u64,
         first_pairs: u64,
+        middle_parts: u64,
         last_starts: u64,
         last_rows: u64,
         products: u64,
+        rows: u64,
         row_grads: u64,
-        product_grads: u64,
         first_grads: u64,
+        middle_grads: u64,
         core2: u64,
         core3: u64,
         dense: u64,
         column: u64,
         lookups_before: u64,
-        middles_before: u32,
         outers_before: u32,
+        outers: u32,
+        units_end: u32,
         bags: u32,
         lookups: u32,
         core_rows: u32,
@@ -231,18 +233,27 @@ args! {
         n3: u32,
         r1: u32,
         r2: u32,
+        tile_n1: u32,
+        tile_n2: u32,
+        tile_r1: u32,
+        tile_r2: u32,
+        unused: u32,
     }
 
+    /// A unit of work of the fused kernels, which read it from the memory of the group.
+    FusedUnit: 24 { table: u32, group: u32, pair: u32, pairs: u32, tile: u32, part: u32, }
+
     /// Of the fused kernels, all alike.
-    FusedArgs: 2616 {
+    FusedArgs: 2624 {
         tables: u64,
-        products: u64,
+        units: u64,
+        saved: u64,
         scratch: u64,
         grad_out: u64,
         out: u64,
         stride: u64,
         count: u32,
-        shared: u32,
+        dim: u32,
         sinks: [Sink; FUSED_TABLES],
     }
 }
@@ -255,6 +266,12 @@ unsafe impl bytemuck::Zeroable for FusedTable {}
 
 // SAFETY: as above, and without padding, as asserted above.
 unsafe impl bytemuck::Pod for FusedTable {}
+
+// SAFETY: of integers alone.
+unsafe impl bytemuck::Zeroable for FusedUnit {}
+
+// SAFETY: as above, and without padding, as asserted above.
+unsafe impl bytemuck::Pod for FusedUnit {}
 
 /// [`Sink::kind`], as in `kernels/common.cuh`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

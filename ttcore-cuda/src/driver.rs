@@ -82,7 +82,7 @@ struct Event(sys::CUevent);
 unsafe impl Send for Event {}
 
 impl Driver {
-    /// The GPU with this number, from 0. Compiles the kernels for it, which takes about a second.
+    /// The GPU with this number, from 0. Compiles the kernels for it, which takes a few seconds.
     ///
     /// # Errors
     ///

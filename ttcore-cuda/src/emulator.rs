@@ -1,6 +1,7 @@
 //! The host as a device: the kernels compiled as C++, products as plain loops. For tests; nothing is fast.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::{self, NonNull};
 
@@ -13,9 +14,11 @@ unsafe extern "C" {
     fn ttcore_emulator_launch(name: *const c_char, grid: u32, threads: u32, shared: u32, args: *const c_void) -> bool;
 }
 
-/// Most threads of a block: fewer than a GPU has, as each is a fibre where threads wait for each other. Kernels go on in
-/// steps of the block, so results are the same.
-const MOST_THREADS: u32 = 16;
+thread_local! {
+    /// Most threads of a block: fewer than a GPU has, as each is a fibre where threads wait for each other. Kernels go on
+    /// in steps of the block, so results are the same.
+    static MOST_THREADS: Cell<u32> = const { Cell::new(16) };
+}
 
 /// Most blocks: so few that blocks have several units of work, one after the other, as they have in large batches on a GPU.
 const MOST_BLOCKS: u32 = 3;
@@ -25,6 +28,12 @@ const MOST_BLOCKS: u32 = 3;
 pub struct Emulator;
 
 impl Emulator {
+    /// Runs blocks of up to so many threads from now on, where the calling thread starts kernels, instead of 16: 1 to 16, or
+    /// a multiple of 32.
+    pub fn set_most_threads(threads: u32) {
+        MOST_THREADS.set(threads);
+    }
+
     /// Whether there is a kernel of this name.
     pub fn has(name: &CStr) -> bool {
         // SAFETY: the name is read during the call only.
@@ -119,7 +128,7 @@ impl Device for Emulator {
         args: &A,
     ) -> Result<(), Error> {
         let Dims { grid, block, shared } = dims;
-        let (name, grid, block) = (kernel.entry(double), grid.min(MOST_BLOCKS), block.min(MOST_THREADS));
+        let (name, grid, block) = (kernel.entry(double), grid.min(MOST_BLOCKS), block.min(MOST_THREADS.get()));
         // SAFETY: the caller's; the kernel reads the arguments during the call only.
         let found = unsafe { ttcore_emulator_launch(name.as_ptr(), grid, block, shared, ptr::from_ref(args).cast()) };
         let answer = || format!("there is no kernel {}", name.to_string_lossy());

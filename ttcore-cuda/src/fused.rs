@@ -1,31 +1,77 @@
-//! The descriptors of a batch for the fused kernels.
+//! The descriptors of a batch for the fused kernels, and their units of work.
 
-use crate::args::{FUSED_TABLES, FusedTable};
+use ttcore::TtShape;
+use ttcore_cpu::group::TableGroup;
+
+use crate::args::{FUSED_TABLES, FusedTable, FusedUnit};
 use crate::device::Element;
-use crate::group::Counts;
+use crate::group::{Counts, put};
 use crate::plan::{Plan, TablePlan};
+use crate::tiles::{self, Piece, Tiling};
 
-/// What the fused kernels read of the batch: one descriptor for each of their tables, with the lists of a group at `group`.
-/// Units of work are counted anew for every launch.
-pub(crate) fn descriptors<'a, F: Element>(
-    plan: &'a Plan,
-    counts: &'a [Counts],
-    bags: usize,
-    group: u64,
-) -> impl Iterator<Item = FusedTable> + 'a {
-    let (mut middles, mut outers) = (0, 0);
-    plan.fused.tables.iter().enumerate().map(move |(number, &t)| {
-        if number % FUSED_TABLES == 0 {
-            (middles, outers) = (0, 0);
+/// [`FusedUnit::part`] of a unit that has the whole gradient of its slice of core 2.
+const WHOLE: u32 = u32::MAX;
+
+/// Writes what the fused kernels read of the batch: one descriptor for each of their tables, with the lists of a group at
+/// the address `memory`, and the units of each launch.
+pub(crate) fn put_launches<F: Element>(
+    bytes: &mut [u8],
+    plan: &Plan,
+    host: &ttcore_cpu::Group<F>,
+    counts: &[Counts],
+    memory: u64,
+) {
+    let fused = &plan.fused;
+    let mut descriptors = fused.descriptors;
+    for (launch, tables) in fused.launches.iter().zip(fused.tables.chunks(FUSED_TABLES)) {
+        let (mut units, mut outers) = (0, 0);
+        for (number, &t) in tables.iter().enumerate() {
+            let mut table = descriptor::<F>(plan, t, &counts[t], memory);
+            table.bags = host.bags() as u32;
+            table.lookups_before = counts[..t].iter().map(|table| table.lookups as u64).sum();
+            if let Some(shape) = plan.layout.tables()[t].cores() {
+                let parts = plan.tables[t].pairs.middle_parts;
+                units += put_units(bytes, shape, &host.tables()[t], number as u32, launch.units, units, parts);
+            }
+            debug_assert!(units as usize <= launch.most_units, "more units than the plan has room for");
+            (table.outers_before, table.units_end) = (outers, units);
+            outers += table.outers;
+            put(bytes, descriptors, &[table]);
+            descriptors += size_of::<FusedTable>();
         }
-        let before = counts[..t].iter().map(|table| table.lookups as u64).sum();
-        let mut table = descriptor::<F>(plan, t, &counts[t], group);
-        (table.bags, table.lookups_before) = (bags as u32, before);
-        (table.middles_before, table.outers_before) = (middles, outers);
-        middles += table.middles;
-        outers += table.firsts + table.lasts + table.dense_count;
-        table
-    })
+    }
+}
+
+/// Writes the units of a table behind `before` others at the place `units`, and at `parts` where the parts of each `i_2`
+/// begin; gives how many units there are.
+fn put_units<F: Element>(
+    bytes: &mut [u8],
+    shape: &TtShape,
+    group: &TableGroup<F>,
+    table: u32,
+    units: usize,
+    before: u32,
+    parts: usize,
+) -> u32 {
+    let Some(tiling) = Tiling::new::<F>(shape) else { return 0 };
+    let (tiles, down) = (tiling.tiles(shape) as u32, tiling.tiles_down(shape) as u32);
+    let (mut count, mut part, mut groups) = (0, 0, 0);
+    for Piece { group, pair, pairs, begins, ends } in tiles::pieces(tiling, group) {
+        if begins {
+            put(bytes, parts + group * size_of::<u32>(), &[part]);
+            groups = group + 1;
+        }
+        let alone = begins && ends && down == 1;
+        for tile in 0..tiles {
+            let part = if alone { WHOLE } else { part + tile / (tiles / down) };
+            let unit = FusedUnit { table, group: group as u32, pair: pair as u32, pairs: pairs as u32, tile, part };
+            put(bytes, units + (before + count) as usize * size_of::<FusedUnit>(), &[unit]);
+            count += 1;
+        }
+        part += if alone { 0 } else { down };
+    }
+    put(bytes, parts + groups * size_of::<u32>(), &[part]);
+    count
 }
 
 fn descriptor<F: Element>(plan: &Plan, t: usize, counts: &Counts, group: u64) -> FusedTable {
@@ -47,6 +93,10 @@ fn descriptor<F: Element>(plan: &Plan, t: usize, counts: &Counts, group: u64) ->
     };
     let digits = |k: usize| cores.get(k).map_or(0, |core| list(core.run_digits));
     let occur = |k: usize| counts.runs.get(k).map_or(0, |&runs| runs as u32);
+    let Tiling { n1: tile_n1, n2: tile_n2, r1: tile_r1, r2: tile_r2, .. } =
+        shape.and_then(Tiling::new::<F>).unwrap_or_default();
+    let chunks = shape.map_or(0, |shape| shape.slice_len(1).div_ceil(tiles::OUTER_NUMBERS));
+    let dense_units = counts.dense_rows.div_ceil(tiles::OUTER_ROWS);
     FusedTable {
         bag_starts: list(places.bag_starts),
         bag_of: list(places.bag_of),
@@ -62,22 +112,24 @@ fn descriptor<F: Element>(plan: &Plan, t: usize, counts: &Counts, group: u64) ->
         pair_firsts: list(pairs.pair_firsts),
         pair_rows: list(pairs.pair_rows),
         digits: [digits(0), digits(1), digits(2)],
-        middle_pairs: list(pairs.middle_pairs),
         first_starts: list(pairs.first_starts),
         first_pairs: list(pairs.first_pairs),
+        middle_parts: list(pairs.middle_parts),
         last_starts: list(pairs.last_starts),
         last_rows: list(pairs.last_rows),
-        products: numbers(places.saved),
+        products: numbers(pairs.products),
+        rows: numbers(places.saved),
         row_grads: numbers(pairs.row_grads),
-        product_grads: numbers(pairs.product_grads),
         first_grads: numbers(pairs.first_grads),
+        middle_grads: numbers(pairs.middle_grads),
         core2: core(1),
         core3: core(2),
         dense: table.core_parameters() as u64,
         column: plan.layout.columns()[t] as u64,
         lookups_before: 0,
-        middles_before: 0,
         outers_before: 0,
+        outers: occur(0) + occur(1) * chunks as u32 + occur(2) + dense_units as u32,
+        units_end: 0,
         bags: 0,
         lookups: counts.lookups as u32,
         core_rows: counts.core_rows as u32,
@@ -90,5 +142,10 @@ fn descriptor<F: Element>(plan: &Plan, t: usize, counts: &Counts, group: u64) ->
         n3: n3 as u32,
         r1: r1 as u32,
         r2: r2 as u32,
+        tile_n1: tile_n1.max(1) as u32,
+        tile_n2: tile_n2.max(1) as u32,
+        tile_r1: tile_r1.max(1) as u32,
+        tile_r2: tile_r2.max(1) as u32,
+        unused: 0,
     }
 }

@@ -105,10 +105,8 @@ impl<F: Element, D: Device> Group<F, D> {
                 *runs = self.lists.put(bytes, core);
             }
         }
-        let (memory, bags) = (D::address(&self.memory), self.host.bags());
-        for (number, descriptor) in fused::descriptors::<F>(plan, &self.tables, bags, memory).enumerate() {
-            put(bytes, plan.fused.descriptors + number * size_of_val(&descriptor), &[descriptor]);
-        }
+        let memory = D::address(&self.memory);
+        fused::put_launches::<F>(bytes, plan, &self.host, &self.tables, memory);
         (self.bags, self.fingerprint) = (self.host.bags(), self.host.fingerprint());
         Ok(())
     }
@@ -185,7 +183,6 @@ fn put_pairs<F: Real>(bytes: &mut [u8], places: &TablePlan, table: &TableGroup<F
     put(bytes, pairs.row_pairs, &table.nodes.node_of);
     put(bytes, pairs.pair_firsts, &middles.parents);
     put(bytes, pairs.pair_rows, middles.child_starts());
-    put(bytes, pairs.middle_pairs, middles.group_starts());
     put(bytes, pairs.first_starts, firsts.child_starts());
     put(bytes, pairs.first_pairs, firsts.all_children());
     put(bytes, pairs.last_starts, last.starts());
@@ -200,7 +197,7 @@ fn put_each(bytes: &mut [u8], place: usize, numbers: impl Iterator<Item = u32>) 
 }
 
 /// Writes a list to its place.
-fn put<T: Pod>(bytes: &mut [u8], place: usize, list: &[T]) {
+pub(crate) fn put<T: Pod>(bytes: &mut [u8], place: usize, list: &[T]) {
     let list: &[u8] = bytemuck::cast_slice(list);
     bytes[place..place + list.len()].copy_from_slice(list);
 }

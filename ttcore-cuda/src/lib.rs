@@ -21,6 +21,7 @@ mod memory;
 pub mod nvrtc;
 mod ops;
 mod plan;
+mod tiles;
 mod view;
 
 pub use backend::{Cuda, Method};

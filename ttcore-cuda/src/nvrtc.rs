@@ -9,7 +9,12 @@ const SOURCE: &str = concat!(
     include_str!("../kernels/common.cuh"),
     include_str!("../kernels/batched.cu"),
     include_str!("../kernels/dense.cu"),
-    include_str!("../kernels/fused.cu"),
+    include_str!("../kernels/patch.cuh"),
+    include_str!("../kernels/fused.cuh"),
+    include_str!("../kernels/tiles.cuh"),
+    include_str!("../kernels/fused_forward.cu"),
+    include_str!("../kernels/fused_backward.cu"),
+    include_str!("../kernels/fused_outer.cu"),
     include_str!("../kernels/layers.cu"),
 );
 

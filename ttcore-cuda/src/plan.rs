@@ -4,16 +4,14 @@ use std::sync::Arc;
 
 use ttcore::{Layout, Table, TtShape};
 
-use crate::args::FusedTable;
+use crate::args::{FUSED_TABLES, FusedTable, FusedUnit};
 use crate::backend::Method;
 use crate::device::Element;
 use crate::error::Error;
+use crate::tiles::{self, Tiling};
 
 /// Lists begin at multiples of this: what the largest load of a GPU wants.
 const ALIGNMENT: usize = 16;
-
-/// Bytes of shared memory that every GPU has for a block without asking for more.
-const SHARED_BYTES: usize = 48 << 10;
 
 /// What [`Cuda`](crate::Cuda) knows of a layout before any batch.
 #[derive(Debug)]
@@ -45,27 +43,30 @@ pub(crate) struct TablePlan {
     pub(crate) dense_rows: usize,
     /// For each core.
     pub(crate) cores: Vec<CorePlan>,
-    /// In the memory of a saved, rows of all lookups `[L][N]`; for a fused table, products of pairs `[P][A_2 R_2]`.
+    /// In the memory of a saved, rows of all lookups `[L][N]`; for a fused table, unique rows `[U][N]`.
     pub(crate) saved: usize,
     pub(crate) pairs: PairsPlan,
 }
 
 /// Where the lists of the pairs of a fused table of three cores are, in bytes; nowhere for other tables. See
-/// `kernels/fused.cu`.
+/// `kernels/fused.cuh`.
 #[derive(Debug, Default)]
 pub(crate) struct PairsPlan {
     pub(crate) row_pairs: usize,
     pub(crate) pair_firsts: usize,
     pub(crate) pair_rows: usize,
-    pub(crate) middle_pairs: usize,
     pub(crate) first_starts: usize,
     pub(crate) first_pairs: usize,
+    pub(crate) middle_parts: usize,
     pub(crate) last_starts: usize,
     pub(crate) last_rows: usize,
-    /// Gradients of rows, of products and of what pairs add to core 1, in scratch memory.
+    /// Products of pairs `[P][A_2 R_2]`, in the memory of a saved.
+    pub(crate) products: usize,
+    /// In scratch memory: gradients of rows, or rows where nothing is saved; what pairs add to core 1; parts of gradients
+    /// of slices of core 2.
     pub(crate) row_grads: usize,
-    pub(crate) product_grads: usize,
     pub(crate) first_grads: usize,
+    pub(crate) middle_grads: usize,
 }
 
 /// The tables that the fused kernels take.
@@ -75,11 +76,18 @@ pub(crate) struct FusedPlan {
     pub(crate) tables: Vec<usize>,
     /// Where their descriptors are in the memory of a group.
     pub(crate) descriptors: usize,
-    /// Bytes of shared memory: the largest slice of a core 2 that fits.
-    pub(crate) shared: usize,
-    /// Most slices of core 2, and most outer units, of a batch.
-    pub(crate) middles: usize,
-    pub(crate) outers: usize,
+    /// One for each [`FUSED_TABLES`] of them.
+    pub(crate) launches: Vec<LaunchPlan>,
+}
+
+/// Tables that are launched together.
+#[derive(Debug, Default)]
+pub(crate) struct LaunchPlan {
+    /// Where their units are in the memory of a group, and the most that a batch has.
+    pub(crate) units: usize,
+    pub(crate) most_units: usize,
+    /// Most outer units of a batch.
+    pub(crate) most_outers: usize,
     /// Columns of the widest table.
     pub(crate) dim: usize,
 }
@@ -100,8 +108,6 @@ pub(crate) struct CorePlan {
 /// Where intermediate values are in scratch memory, in bytes; sizes are those of the largest table.
 #[derive(Debug, Default)]
 pub(crate) struct ScratchPlan {
-    /// Instead of a saved, for the products of fused tables in a forward that leaves nothing.
-    pub(crate) saved: usize,
     /// Products of the first `k` slices of each lookup of a chunk `[chunk][A_k R_k]`, at `k - 1`; then their gradients.
     pub(crate) products: Vec<usize>,
     /// Rows of a chunk `[chunk][N]`, then gradients of rows.
@@ -134,7 +140,7 @@ impl Plan {
         let mut tables: Vec<TablePlan> = layout.tables().iter().map(table).collect();
         let fused = (0..tables.len()).filter(|&t| fused(&layout.tables()[t])).collect();
         let fused = FusedPlan::new::<F>(&layout, fused, &mut group);
-        let scratch = ScratchPlan::new::<F>(&layout, chunk, &fused, saved.bytes, &mut tables);
+        let scratch = ScratchPlan::new::<F>(&layout, chunk, &fused, &mut tables);
         let (group_bytes, saved_bytes) = (group.bytes, saved.bytes);
         Ok(Self { layout: Arc::new(layout), host, chunk, tables, fused, scratch, group_bytes, saved_bytes })
     }
@@ -157,7 +163,7 @@ impl TablePlan {
         let cores = table.cores().map(|shape| shape.row_factors().iter().map(core).collect()).unwrap_or_default();
         let saved_len = match table.cores() {
             None => 0,
-            Some(shape) if fused => most_pairs(shape, lookups) * shape.prefix_len(2),
+            Some(shape) if fused => most_rows(shape, lookups) * shape.dim(),
             Some(shape) => lookups * shape.dim(),
         };
         Self {
@@ -173,7 +179,7 @@ impl TablePlan {
             cores,
             saved: saved.take::<F>(saved_len),
             pairs: match table.cores() {
-                Some(shape) if fused => PairsPlan::new(shape, lookups, group),
+                Some(shape) if fused => PairsPlan::new::<F>(shape, lookups, group, saved),
                 _ => PairsPlan::default(),
             },
         }
@@ -181,17 +187,18 @@ impl TablePlan {
 }
 
 impl PairsPlan {
-    fn new(shape: &TtShape, lookups: usize, group: &mut Arena) -> Self {
+    fn new<F: Element>(shape: &TtShape, lookups: usize, group: &mut Arena, saved: &mut Arena) -> Self {
         let (pairs, most) = (most_pairs(shape, lookups), |k: usize| shape.row_factors()[k].min(lookups));
         Self {
             row_pairs: group.take::<u32>(lookups),
             pair_firsts: group.take::<u32>(pairs),
             pair_rows: group.take::<u32>(pairs + 1),
-            middle_pairs: group.take::<u32>(most(1) + 1),
             first_starts: group.take::<u32>(most(0) + 1),
             first_pairs: group.take::<u32>(pairs),
+            middle_parts: group.take::<u32>(most(1) + 1),
             last_starts: group.take::<u32>(most(2) + 1),
             last_rows: group.take::<u32>(lookups),
+            products: saved.take::<F>(pairs * shape.prefix_len(2)),
             ..Self::default()
         }
     }
@@ -199,20 +206,28 @@ impl PairsPlan {
 
 impl FusedPlan {
     fn new<F: Element>(layout: &Layout, tables: Vec<usize>, group: &mut Arena) -> Self {
-        let mut plan = Self { descriptors: group.take::<FusedTable>(tables.len()), ..Self::default() };
+        let descriptors = group.take::<FusedTable>(tables.len());
+        let launch = |tables: &[usize]| LaunchPlan::new::<F>(layout, tables, group);
+        let launches = tables.chunks(FUSED_TABLES).map(launch).collect();
+        Self { tables, descriptors, launches }
+    }
+}
+
+impl LaunchPlan {
+    fn new<F: Element>(layout: &Layout, tables: &[usize], group: &mut Arena) -> Self {
+        let (mut plan, lookups) = (Self::default(), layout.lookups());
         for table in tables.iter().map(|&t| &layout.tables()[t]) {
             plan.dim = plan.dim.max(table.dim());
-            plan.outers += layout.lookups().min(usize::try_from(table.dense_rows()).unwrap_or(usize::MAX));
-            let Some(shape) = table.cores() else { continue };
-            let most = |k: usize| shape.row_factors()[k].min(layout.lookups());
-            plan.middles += most(1);
-            plan.outers += most(0) + most(2);
-            let slice = shape.slice_len(1) * F::BYTES;
-            if slice <= SHARED_BYTES {
-                plan.shared = plan.shared.max(slice);
-            }
+            let dense_rows = lookups.min(usize::try_from(table.dense_rows()).unwrap_or(usize::MAX));
+            plan.most_outers += dense_rows.div_ceil(tiles::OUTER_ROWS);
+            let Some((shape, tiling)) = table.cores().zip(table.cores().and_then(Tiling::new::<F>)) else { continue };
+            let most = |k: usize| shape.row_factors()[k].min(lookups);
+            let pieces = tiling.most_pieces(most(1), most_pairs(shape, lookups), most_rows(shape, lookups));
+            plan.most_units += pieces * tiling.tiles(shape);
+            plan.most_outers += most(0) + most(1) * shape.slice_len(1).div_ceil(tiles::OUTER_NUMBERS) + most(2);
         }
-        Self { tables, ..plan }
+        plan.units = group.take::<FusedUnit>(plan.most_units);
+        plan
     }
 }
 
@@ -221,33 +236,28 @@ fn most_pairs(shape: &TtShape, lookups: usize) -> usize {
     shape.row_factors()[0].saturating_mul(shape.row_factors()[1]).min(lookups)
 }
 
+/// Most unique rows of a batch that are held by cores.
+fn most_rows(shape: &TtShape, lookups: usize) -> usize {
+    usize::try_from(shape.rows()).unwrap_or(usize::MAX).min(lookups)
+}
+
 impl ScratchPlan {
-    fn new<F: Element>(
-        layout: &Layout,
-        chunk: usize,
-        fused: &FusedPlan,
-        saved_bytes: usize,
-        tables: &mut [TablePlan],
-    ) -> Self {
+    fn new<F: Element>(layout: &Layout, chunk: usize, fused: &FusedPlan, tables: &mut [TablePlan]) -> Self {
         let shapes = || layout.tables().iter().filter_map(Table::cores);
         let most = |len: &dyn Fn(&TtShape) -> usize| shapes().map(len).max().unwrap_or(0);
         let cores = most(&TtShape::cores);
         let product = |k: usize| most(&|shape| if k < shape.cores() { shape.prefix_len(k) } else { 0 });
         let slice = |shape: &TtShape| (0..shape.cores()).map(|k| shape.slice_len(k)).max().unwrap_or(0);
         let mut arena = Arena::default();
-        // Gradients of fused tables lie where the products of an evaluation do: a step has one or the other.
-        let saved = arena.take::<u8>(if fused.tables.is_empty() { 0 } else { saved_bytes });
-        let mut gradients = Arena { bytes: saved };
         for &t in &fused.tables {
-            let (Some(shape), pairs) = (layout.tables()[t].cores(), &mut tables[t].pairs) else { continue };
-            let most = most_pairs(shape, layout.lookups());
-            pairs.row_grads = gradients.take::<F>(layout.lookups() * shape.dim());
-            pairs.product_grads = gradients.take::<F>(most * shape.prefix_len(2));
-            pairs.first_grads = gradients.take::<F>(most * shape.prefix_len(1));
+            let (Some(shape), places) = (layout.tables()[t].cores(), &mut tables[t].pairs) else { continue };
+            let Some(tiling) = Tiling::new::<F>(shape) else { continue };
+            let (pairs, rows) = (most_pairs(shape, layout.lookups()), most_rows(shape, layout.lookups()));
+            places.row_grads = arena.take::<F>(rows * shape.dim());
+            places.first_grads = arena.take::<F>(pairs * tiling.blocks(shape) * shape.slice_len(0));
+            places.middle_grads = arena.take::<F>(tiling.most_parts(shape, pairs, rows) * shape.slice_len(1));
         }
-        arena.bytes = arena.bytes.max(gradients.bytes);
         Self {
-            saved,
             products: (1..cores).map(|k| arena.take::<F>(chunk * product(k))).collect(),
             rows: arena.take::<F>(chunk * most(&TtShape::dim)),
             slices: arena.take::<F>(chunk * most(&slice)),

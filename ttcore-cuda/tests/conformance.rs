@@ -1,9 +1,7 @@
 //! The backend passes the suite on the host-compiled kernels.
 
-use ttcore::Reference;
 use ttcore_cuda::device::Kernel;
 use ttcore_cuda::{Cuda, Element, Emulator, Method};
-use ttcore_tests::{Device, equivalence};
 
 fn batched<F: Element>() -> Cuda<F, Emulator> {
     Cuda::new(Emulator).with_method(Method::Batched)
@@ -14,15 +12,6 @@ ttcore_tests::conformance!(fused_f32, Cuda::<f32, _>::new(Emulator), ());
 // Chunks of a few lookups, so that bags cross from one to the next.
 ttcore_tests::conformance!(batched_f64, batched::<f64>().with_chunk(3), ());
 ttcore_tests::conformance!(batched_f32, batched::<f32>(), ());
-
-#[test]
-fn agrees_with_the_reference() {
-    let (wide, short) = (Device::new(Reference::<f64>::new(), ()), Device::new(Reference::<f32>::new(), ()));
-    equivalence::agree(&wide, &Device::new(Cuda::<f64, _>::new(Emulator), ()));
-    equivalence::agree(&short, &Device::new(Cuda::<f32, _>::new(Emulator), ()));
-    equivalence::agree(&wide, &Device::new(batched(), ()));
-    equivalence::agree(&short, &Device::new(batched(), ()));
-}
 
 #[test]
 fn every_kernel_is_found() {

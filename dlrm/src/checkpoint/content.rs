@@ -7,7 +7,7 @@ use ttcore::cache::CacheState;
 
 use super::error::CheckpointErrorKind;
 use super::file::{Entry, Reader, Writer, dtype};
-use crate::model::{Dlrm, Engine};
+use crate::model::{Dlrm, Engine, ModelConfig};
 
 /// Numbers taken from the backend at a time.
 const PIECE: usize = 1 << 18;
@@ -42,31 +42,29 @@ enum Place {
 /// What the caches know, and the lists it is written as.
 pub(super) struct Caches(Vec<(usize, CacheState)>);
 
+/// The name of a layer's weights.
+pub(super) const WEIGHT: &str = "weight";
+
 /// All floating point tensors of a model, in the order of the file.
-fn tensors<B: Engine>(model: &mut Dlrm<B>, queue: &mut B::Queue) -> Result<Vec<Tensor>, CheckpointErrorKind> {
+fn tensors(config: &ModelConfig, dtype: Dtype) -> Vec<Tensor> {
     let mut tensors = Vec::new();
-    let dtype = dtype::<B::Float>();
     let mut push = |name: String, shape: Vec<usize>, place| {
         tensors.push(Tensor { entry: Entry { name, dtype, shape }, place });
     };
-    for ((mlp, name), layers) in ["bottom", "top"].into_iter().enumerate().zip(model.mlps(queue).map_err(backend)?) {
-        for (layer, linear) in layers.layers().iter().enumerate() {
-            for (tensor, (part, values)) in linear.tensors().into_iter().enumerate() {
-                let shape = match part {
-                    "weight" => vec![linear.outputs(), linear.inputs()],
-                    "bias" => vec![linear.outputs()],
-                    // Of the update rule: planes as long as all parameters; none for SGD.
-                    _ if values.is_empty() => continue,
-                    _ => {
-                        let parameters = linear.outputs() * (linear.inputs() + 1);
-                        vec![values.len() / parameters, parameters]
-                    }
-                };
+    let planes = config.rule().state_per_parameter();
+    for (mlp, (name, sizes)) in [("bottom", config.bottom()), ("top", config.top())].into_iter().enumerate() {
+        for (layer, sizes) in sizes.windows(2).enumerate() {
+            let (inputs, outputs) = (sizes[0], sizes[1]);
+            // Sizes may be those of a forged file: what saturates is the shape of no tensor.
+            let parameters = outputs.saturating_mul(inputs.saturating_add(1));
+            // State of the update rule: planes as long as all parameters; none for SGD.
+            let parts = [(WEIGHT, vec![outputs, inputs]), ("bias", vec![outputs]), ("state", vec![planes, parameters])];
+            for (tensor, (part, shape)) in parts.into_iter().enumerate().filter(|(_, (_, shape))| shape[0] > 0) {
                 push(format!("{name}.{layer}.{part}"), shape, Place::Layer { mlp, layer, tensor });
             }
         }
     }
-    for (table, config) in model.config().tables().iter().enumerate() {
+    for (table, config) in config.tables().iter().enumerate() {
         let content = config.table();
         let mut parts: Vec<(String, Vec<usize>, usize)> = Vec::new();
         if let Some(shape) = content.cores() {
@@ -90,12 +88,12 @@ fn tensors<B: Engine>(model: &mut Dlrm<B>, queue: &mut B::Queue) -> Result<Vec<T
             }
         }
     }
-    Ok(tensors)
+    tensors
 }
 
-/// The entries of the model's tensors.
-pub(super) fn entries<B: Engine>(model: &mut Dlrm<B>, queue: &mut B::Queue) -> Result<Vec<Entry>, CheckpointErrorKind> {
-    Ok(tensors(model, queue)?.into_iter().map(|tensor| tensor.entry).collect())
+/// The entries of the tensors of a model whose numbers have this type.
+pub(super) fn entries(config: &ModelConfig, dtype: Dtype) -> Vec<Entry> {
+    tensors(config, dtype).into_iter().map(|tensor| tensor.entry).collect()
 }
 
 /// Writes the numbers of all [`entries`].
@@ -106,7 +104,7 @@ pub(super) fn write<B: Engine>(
 ) -> Result<(), CheckpointErrorKind> {
     let mut piece = Vec::new();
     piece.resize(PIECE, B::Float::default());
-    for Tensor { entry, place } in tensors(model, queue)? {
+    for Tensor { entry, place } in tensors(model.config(), dtype::<B::Float>()) {
         let len: usize = entry.shape.iter().product();
         for range in pieces(len) {
             let values = &mut piece[..range.len()];
@@ -139,7 +137,7 @@ pub(super) fn read<B: Engine>(
     queue: &mut B::Queue,
     reader: &mut Reader,
 ) -> Result<(), CheckpointErrorKind> {
-    for Tensor { entry, place } in tensors(model, queue)? {
+    for Tensor { entry, place } in tensors(model.config(), dtype::<B::Float>()) {
         reader.floats::<B::Float>(&entry, |at, values| {
             let range = at..at + values.len();
             match place {
@@ -185,6 +183,15 @@ impl Caches {
     /// The entries of the lists.
     pub(super) fn entries(&self) -> Vec<Entry> {
         self.lists().map(|(name, list)| Entry { name, dtype: Dtype::U64, shape: vec![list.len()] }).collect()
+    }
+
+    /// The entries of the lists whose length follows from the model.
+    pub(super) fn slots(config: &ModelConfig) -> impl Iterator<Item = Entry> {
+        config.tables().iter().enumerate().filter_map(|(table, config)| {
+            let slots = config.table().cores().map_or(0, |_| config.table().dense_rows() as usize);
+            let entry = || Entry { name: list_name(table, NAMES[0]), dtype: Dtype::U64, shape: vec![slots] };
+            (slots > 0).then(entry)
+        })
     }
 
     /// Writes the lists.

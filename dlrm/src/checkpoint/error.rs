@@ -79,14 +79,21 @@ impl CheckpointError {
     }
 
     /// Whether the file itself cannot be used, so that an older one may take its place.
+    ///
+    /// Not so if it could not be read: it may be whole, and the next attempt may succeed.
     pub fn is_damage(&self) -> bool {
         use CheckpointErrorKind as Kind;
-        matches!(self.kind, Kind::Io(_) | Kind::Format(_) | Kind::Checksum { .. } | Kind::Foreign { .. })
+        match &self.kind {
+            Kind::Format(_) | Kind::Checksum { .. } | Kind::Foreign { .. } => true,
+            // It was cut short since its length was asked for.
+            Kind::Io(error) => error.kind() == io::ErrorKind::UnexpectedEof,
+            _ => false,
+        }
     }
 }
 
 impl CheckpointErrorKind {
-    pub(super) fn foreign(what: impl Into<String>) -> Self {
+    pub(crate) fn foreign(what: impl Into<String>) -> Self {
         Self::Foreign { what: what.into() }
     }
 }

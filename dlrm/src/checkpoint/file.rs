@@ -173,7 +173,7 @@ impl Reader {
         let metadata: Metadata =
             serde_json::from_slice(&header).map_err(SafeTensorError::InvalidHeaderDeserialization)?;
         let start = 8 + length;
-        if start + metadata.data_len() as u64 != end {
+        if start.checked_add(metadata.data_len() as u64) != Some(end) {
             return Err(SafeTensorError::MetadataIncompleteBuffer.into());
         }
         Ok(Self { file, metadata, start, end })
@@ -211,8 +211,13 @@ impl Reader {
         if got == want { Ok(()) } else { Err(CheckpointErrorKind::Checksum { got, want }) }
     }
 
+    /// The type of a tensor, if there is one of this name.
+    pub(super) fn dtype(&self, name: &str) -> Option<Dtype> {
+        self.metadata.info(name).map(|info| info.dtype)
+    }
+
     /// Shape of a tensor of this type.
-    pub(super) fn shape(&self, name: &str, dtype: Dtype) -> Result<&[usize], CheckpointErrorKind> {
+    fn shape(&self, name: &str, dtype: Dtype) -> Result<&[usize], CheckpointErrorKind> {
         let info = self.metadata.info(name);
         let info = info.ok_or_else(|| CheckpointErrorKind::foreign(format!("there is no tensor `{name}`")))?;
         if info.dtype != dtype {
@@ -222,13 +227,19 @@ impl Reader {
         Ok(&info.shape)
     }
 
+    /// That there is a tensor of this type and shape.
+    pub(super) fn check(&self, entry: &Entry) -> Result<(), CheckpointErrorKind> {
+        let shape = self.shape(&entry.name, entry.dtype)?;
+        if shape == entry.shape {
+            return Ok(());
+        }
+        let what = format!("tensor `{}` has shape {shape:?}, not {:?}", entry.name, entry.shape);
+        Err(CheckpointErrorKind::foreign(what))
+    }
+
     /// Goes to the numbers of a tensor of this type and shape.
     fn seek(&mut self, entry: &Entry) -> Result<(), CheckpointErrorKind> {
-        let shape = self.shape(&entry.name, entry.dtype)?;
-        if shape != entry.shape {
-            let what = format!("tensor `{}` has shape {shape:?}, not {:?}", entry.name, entry.shape);
-            return Err(CheckpointErrorKind::foreign(what));
-        }
+        self.check(entry)?;
         let offset = self.metadata.info(&entry.name).map_or(0, |info| info.data_offsets.0);
         self.file.seek(SeekFrom::Start(self.start + offset as u64))?;
         Ok(())

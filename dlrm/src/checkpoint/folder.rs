@@ -68,14 +68,16 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// [`CheckpointError`] if the folder cannot be read, or the newest is of another version of this program.
+    /// [`CheckpointError`] if the folder or a checkpoint cannot be read, or one that is newer than those that can be used,
+    /// or of unknown age, is of another version of this program.
     pub fn newest(&mut self) -> Result<(Option<Checkpoint>, Vec<Skipped>), CheckpointError> {
-        let (mut found, mut skipped) = (Vec::new(), Vec::new());
+        let (mut found, mut skipped, mut others) = (Vec::new(), Vec::new(), Vec::new());
         for path in self.files()? {
             // Closed again: a folder may have more files than a program can open at once.
             match Checkpoint::open(&path) {
                 Ok(checkpoint) => found.push((checkpoint.iteration(), path)),
                 Err(error) if error.is_damage() => skipped.push(Skipped(error)),
+                Err(error) if matches!(error.kind, CheckpointErrorKind::Version { .. }) => others.push(error),
                 Err(error) => return Err(error),
             }
         }
@@ -93,6 +95,13 @@ impl Folder {
                 }
                 Err(error) => return Err(error),
             }
+        }
+        // One of another version may hold more of the run than those that can be used, as far as its name says.
+        let newest_iteration = newest.as_ref().map(Checkpoint::iteration);
+        if let Some(error) =
+            others.into_iter().find(|error| iteration(&error.path).is_none_or(|own| Some(own) > newest_iteration))
+        {
+            return Err(error);
         }
         self.kept = found.into_iter().map(|(_, path)| path).filter(|path| !path.ends_with(FINAL)).collect();
         Ok((newest, skipped))
@@ -143,4 +152,9 @@ impl Folder {
         files.sort();
         Ok(files)
     }
+}
+
+/// The iteration of a checkpoint by its name: see [`Folder::target`].
+fn iteration(path: &Path) -> Option<u64> {
+    path.file_stem()?.to_str()?.strip_prefix("checkpoint-")?.parse().ok()
 }

@@ -26,6 +26,7 @@
 //! Files are written under another name, synchronised, and renamed, so that one with its own name is whole, whatever
 //! happens. One that is damaged later is found by its length or its checksum.
 
+mod check;
 mod content;
 mod error;
 mod file;
@@ -96,7 +97,7 @@ pub fn save<B: Engine>(
     // The widest numbers come first, so that all are aligned.
     let mut entries = vec![Entry { name: LOSSES.to_owned(), dtype: Dtype::F64, shape: vec![losses.len()] }];
     entries.extend(caches.entries());
-    entries.extend(content::entries(model, queue).map_err(CheckpointError::at(&target.path))?);
+    entries.extend(content::entries(model.config(), file::dtype::<B::Float>()));
     let written = Writer::replace(&target.path, &target.temporary, text, &entries, |writer| {
         writer.floats(&losses)?;
         caches.write(writer)?;
@@ -122,7 +123,8 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`CheckpointError`] if it is no checkpoint, of another version, or does not have the length it should.
+    /// [`CheckpointError`] if it is no checkpoint, of another version, or does not have the length and the tensors that it
+    /// should: its settings ask for no more memory than a few times the length of the file.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let open = || {
             let reader = Reader::open(path)?;
@@ -138,6 +140,7 @@ impl Checkpoint {
                 return Err(CheckpointErrorKind::Version { got: format, want: FORMAT });
             }
             let description = serde_json::from_str(text).map_err(foreign)?;
+            check::description(&description, &reader)?;
             Ok(Self { path: path.to_owned(), reader, description })
         };
         open().map_err(CheckpointError::at(path))
@@ -203,7 +206,9 @@ impl Checkpoint {
             Caches::read(model, reader)?;
             model.tables().set_steps(steps);
             let losses = LossCurve::from_numbers(&reader.doubles(LOSSES)?);
-            losses.ok_or_else(|| CheckpointErrorKind::foreign(format!("`{LOSSES}` is not a curve of losses")))
+            let losses = losses.filter(|losses| losses.iterations() == steps);
+            let missing = || CheckpointErrorKind::foreign(format!("`{LOSSES}` is no curve of {steps} losses"));
+            losses.ok_or_else(missing)
         };
         restore().map_err(CheckpointError::at(&self.path))
     }

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::error::DataError;
+use super::error::{DataError, RowError};
 use super::header::{Header, ReadSettings};
 use super::ingest::{BLOCK, ingest};
 use super::input::Input;
@@ -155,15 +155,25 @@ impl Dataset {
 
     /// Replaces the contents of `batch` by some rows, in that order; allocates only for a batch larger than any before.
     ///
+    /// # Errors
+    ///
+    /// [`RowError`] for a row of a prepared directory that is damaged so that no line can be behind it; the batch is empty
+    /// then. Other damage is found by [`Dataset::verify`].
+    ///
     /// # Panics
     ///
     /// If a row is not below [`Dataset::len`].
-    pub fn fill_batch(&self, rows: impl ExactSizeIterator<Item = usize>, batch: &mut Batch) {
+    pub fn fill_batch(&self, rows: impl ExactSizeIterator<Item = usize>, batch: &mut Batch) -> Result<(), RowError> {
         batch.reset(rows.len());
         for row in rows {
             self.check(row);
-            self.header.segments.unpack(&self.bytes, row, batch);
+            if !self.header.segments.unpack(&self.bytes, row, &self.header.table_rows, batch) {
+                let error = RowError::of_last(row, batch, &self.header.table_rows);
+                batch.reset(0);
+                return Err(error);
+            }
         }
+        Ok(())
     }
 
     /// Compares the rows with the header's checksum, calling `progress` with the number of bytes read.
@@ -200,7 +210,7 @@ mod tests {
         assert_eq!((data.len(), data.is_empty()), (3, false));
         assert_eq!(data.labels(0..3).collect::<Vec<_>>(), [0.0, 1.0, 0.0]);
         let mut batch = Batch::default();
-        data.fill_batch(0..3, &mut batch);
+        data.fill_batch(0..3, &mut batch).unwrap();
         assert_eq!(batch.indices[0], [0, 1, 0]);
         // Missing and a literal 0 are the same category.
         assert_eq!(batch.indices[1], [0, 0, 1]);
@@ -213,36 +223,36 @@ mod tests {
     fn batches_hold_the_chosen_rows() {
         let data = three();
         let mut batch = Batch::with_capacity(3);
-        data.fill_batch([2, 0, 2].into_iter(), &mut batch);
+        data.fill_batch([2, 0, 2].into_iter(), &mut batch).unwrap();
         assert_eq!(batch.len(), 3);
         assert_eq!(batch.labels, [0.0; 3]);
         assert_eq!(batch.indices.len(), CATEGORICAL);
         assert_eq!(batch.indices[1], [1, 0, 1]);
         assert_eq!(batch.dense[..DENSE], batch.dense[2 * DENSE..]);
         let mut consecutive = Batch::default();
-        data.fill_batch(1..3, &mut consecutive);
-        data.fill_batch([1, 2].into_iter(), &mut batch);
+        data.fill_batch(1..3, &mut consecutive).unwrap();
+        data.fill_batch([1, 2].into_iter(), &mut batch).unwrap();
         assert_eq!(batch, consecutive);
-        data.fill_batch(0..0, &mut batch);
+        data.fill_batch(0..0, &mut batch).unwrap();
         assert!(batch.is_empty() && batch.dense.is_empty() && batch.indices.iter().all(Vec::is_empty));
     }
 
     #[test]
     #[should_panic(expected = "row 3 of 3")]
     fn rows_are_checked() {
-        three().fill_batch(3..4, &mut Batch::default());
+        three().fill_batch(3..4, &mut Batch::default()).unwrap();
     }
 
     #[test]
     fn memory_is_reused() {
         let data = three();
         let mut batch = Batch::default();
-        data.fill_batch(0..3, &mut batch);
+        data.fill_batch(0..3, &mut batch).unwrap();
         let places =
             |b: &Batch| (b.dense.as_ptr(), b.labels.as_ptr(), b.indices[25].as_ptr(), b.indices[25].capacity());
         let before = places(&batch);
         for rows in [1..2, 0..0, 0..3] {
-            data.fill_batch(rows, &mut batch);
+            data.fill_batch(rows, &mut batch).unwrap();
             assert_eq!(places(&batch), before);
         }
     }

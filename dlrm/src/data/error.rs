@@ -4,7 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::criteo::ParseError;
+use super::criteo::{NAMES, ParseError};
+use super::{Batch, CATEGORICAL, DENSE};
 
 /// Why a file or directory gave no data set.
 #[derive(Debug)]
@@ -111,6 +112,61 @@ impl fmt::Display for DataError {
     }
 }
 
+/// A row of a prepared data set that is damaged: no line gives such a row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RowError {
+    /// The row, from 0.
+    pub row: usize,
+    /// The field, as in [`ParseError::name`].
+    pub name: &'static str,
+    /// What is wrong there.
+    pub fault: RowFault,
+}
+
+/// What no line gives.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum RowFault {
+    /// An index that is not below the rows of its table.
+    Index {
+        /// The index.
+        index: u32,
+        /// Rows of the table.
+        rows: u64,
+    },
+    /// A count that is infinite or not a number.
+    Count(f32),
+}
+
+impl RowError {
+    /// The first fault of row `row`, which is the last of the batch and has one.
+    pub(super) fn of_last(row: usize, batch: &Batch, table_rows: &[u64; CATEGORICAL]) -> Self {
+        let indices = batch.indices.iter().zip(table_rows).enumerate();
+        let bad_index = indices.filter_map(|(feature, (indices, &rows))| {
+            let index = *indices.last()?;
+            let fault = RowFault::Index { index, rows };
+            (u64::from(index) >= rows).then_some((1 + DENSE + feature, fault))
+        });
+        let counts = batch.dense.iter().rev().take(DENSE).rev().enumerate();
+        let bad_count = counts.filter(|(_, count)| !count.is_finite());
+        let mut faults = bad_count.map(|(count, &value)| (1 + count, RowFault::Count(value))).chain(bad_index);
+        let (field, fault) = faults.next().unwrap_or((0, RowFault::Count(f32::NAN)));
+        Self { row, name: NAMES[field], fault }
+    }
+}
+
+impl fmt::Display for RowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { row, name, fault } = self;
+        match fault {
+            RowFault::Index { index, rows } => write!(f, "row {row}: {name} is {index} in a table of {rows} rows")?,
+            RowFault::Count(value) => write!(f, "row {row}: {name} is {value}")?,
+        }
+        f.write_str("; the prepared data is damaged: prepare it again")
+    }
+}
+
+impl std::error::Error for RowError {}
 impl std::error::Error for DataErrorKind {}
 impl std::error::Error for DataError {}
 

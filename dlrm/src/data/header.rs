@@ -179,7 +179,12 @@ impl Fields<'_> {
             return None;
         }
         // Every category is that of a row: memory for tables is never asked for that the rows do not account for.
-        if !table_rows.iter().all(|categories| (1..=rows as u64).contains(categories)) {
+        let most = max_ind_range.map_or(u64::MAX, |range| range.get().into()).min(rows as u64);
+        if !table_rows.iter().all(|categories| (1..=most).contains(categories)) {
+            return None;
+        }
+        // Every line is a row or is not.
+        if lines.checked_sub(skipped)?.checked_sub(dropped)? != rows as u64 || positives > rows as u64 {
             return None;
         }
         let split = Split { train: 0..test, test: test..validation, validation: validation..rows };
@@ -278,6 +283,10 @@ mod tests {
             Header { rows: 0, ..header() },
             Header { rows: 91, ..header() },
             Header { bytes: 1, ..header() },
+            Header { lines: 99, ..header() },
+            Header { dropped: u64::MAX, ..header() },
+            Header { positives: 91, ..header() },
+            Header { max_ind_range: NonZeroU32::new(25), ..header() },
             Header { table_rows: [91; CATEGORICAL], ..header() },
             Header { table_rows: [0; CATEGORICAL], ..header() },
             Header { split: Split::held_out(70, 91), rows: 60, ..header() },

@@ -70,7 +70,7 @@ pub(super) fn ingest(
     mut progress: impl FnMut(ReadProgress),
 ) -> Result<Ingested, DataError> {
     let Input { sources, total, read } = input;
-    let (names, readers): (Vec<_>, Vec<_>) = sources.into_iter().map(|source| (source.name, source.reader)).unzip();
+    let (names, texts): (Vec<_>, Vec<_>) = sources.into_iter().map(|source| (source.name, source.text)).unzip();
     if !(0.0..1.0).contains(&settings.sub_sample) {
         let first = names.first().cloned().unwrap_or_default();
         return Err(DataError::new(first, DataErrorKind::Rate(settings.sub_sample)));
@@ -80,8 +80,15 @@ pub(super) fn ingest(
         let (full, blocks) = mpsc::sync_channel(AHEAD);
         let (empty, used) = mpsc::channel::<Vec<u8>>();
         scope.spawn(move || {
-            for (file, reader) in readers.into_iter().enumerate() {
-                let mut text = Blocks::new(reader, block_size);
+            for (file, text) in texts.into_iter().enumerate() {
+                let mut text = match text.open() {
+                    Ok(reader) => Blocks::new(reader, block_size),
+                    Err(error) => {
+                        // Nobody receives after an error of the other side.
+                        let _ = full.send((file, Err(error)));
+                        return;
+                    }
+                };
                 loop {
                     let mut block = used.try_recv().unwrap_or_default();
                     let outcome = text.next(&mut block).map(|more| more.then_some(block));

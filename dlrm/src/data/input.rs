@@ -6,19 +6,37 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::bufread::MultiGzDecoder;
-
 use super::criteo::MAX_LINE;
 use super::error::DataError;
-
-/// The first bytes of a gzip file. No line of Criteo's begins with them.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
+use super::gzip::{Gzip, MAGIC};
 
 /// One file to read.
 pub(super) struct Source<'a> {
     /// Its name in errors.
     pub(super) name: PathBuf,
-    pub(super) reader: Box<dyn Read + Send + 'a>,
+    pub(super) text: Text<'a>,
+}
+
+/// Where a source's text comes from.
+pub(super) enum Text<'a> {
+    /// A reader.
+    Reader(Box<dyn Read + Send + 'a>),
+    /// A regular file, opened when its turn comes: there may be more than a program can open at once.
+    File {
+        path: PathBuf,
+        /// Bytes read of all files.
+        read: Arc<AtomicU64>,
+    },
+}
+
+impl<'a> Text<'a> {
+    /// A reader of the text.
+    pub(super) fn open(self) -> io::Result<Box<dyn Read + Send + 'a>> {
+        match self {
+            Self::Reader(reader) => Ok(reader),
+            Self::File { path, read } => uncompressed(File::open(path)?, read),
+        }
+    }
 }
 
 /// All files to read, and how far reading is.
@@ -31,45 +49,49 @@ pub(super) struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    /// Opens files; those that begin like gzip files are decompressed whatever their name.
+    /// Files to read, of which each can be opened; those that begin like gzip files are decompressed whatever their name.
     pub(super) fn files(paths: &[impl AsRef<Path>]) -> Result<Input<'static>, DataError> {
         let read = Arc::new(AtomicU64::new(0));
         let mut total = Some(0);
         let mut sources = Vec::with_capacity(paths.len());
         for path in paths.iter().map(AsRef::as_ref) {
-            let (reader, size) = open(path, &read).map_err(|error| DataError::new(path, error))?;
+            let (text, size) = open(path, &read).map_err(|error| DataError::new(path, error))?;
             total = total.zip(size).map(|(total, size)| total + size);
-            sources.push(Source { name: path.to_owned(), reader });
+            sources.push(Source { name: path.to_owned(), text });
         }
         Ok(Input { sources, total, read })
     }
 
     /// One reader of plain text.
     pub(super) fn reader(reader: impl Read + Send + 'a, name: impl Into<PathBuf>) -> Self {
-        let source = Source { name: name.into(), reader: Box::new(reader) };
+        let source = Source { name: name.into(), text: Text::Reader(Box::new(reader)) };
         Self { sources: vec![source], total: None, read: Arc::default() }
     }
 }
 
 /// A file's text, and its size if it is a regular file.
-fn open(path: &Path, read: &Arc<AtomicU64>) -> io::Result<(Box<dyn Read + Send>, Option<u64>)> {
+fn open(path: &Path, read: &Arc<AtomicU64>) -> io::Result<(Text<'static>, Option<u64>)> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
     if metadata.is_dir() {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, "a directory, not a file of lines"));
     }
-    let mut file = Counted { inner: file, read: read.clone() };
-    let mut first = Vec::with_capacity(GZIP.len());
-    (&mut file).take(GZIP.len() as u64).read_to_end(&mut first)?;
-    let compressed = first == GZIP;
+    if metadata.is_file() {
+        return Ok((Text::File { path: path.to_owned(), read: read.clone() }, Some(metadata.len())));
+    }
+    // A pipe cannot be opened again.
+    Ok((Text::Reader(uncompressed(file, read.clone())?), None))
+}
+
+/// The text of a file.
+fn uncompressed(file: File, read: Arc<AtomicU64>) -> io::Result<Box<dyn Read + Send>> {
+    let mut file = Counted { inner: file, read };
+    let mut first = Vec::with_capacity(MAGIC.len());
+    (&mut file).take(MAGIC.len() as u64).read_to_end(&mut first)?;
+    let compressed = first == MAGIC;
     // Chained and not rewound: a pipe works, too.
     let file = Cursor::new(first).chain(file);
-    let reader: Box<dyn Read + Send> = if compressed {
-        Box::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 18, file)))
-    } else {
-        Box::new(file)
-    };
-    Ok((reader, metadata.is_file().then_some(metadata.len())))
+    if compressed { Ok(Box::new(Gzip::new(BufReader::with_capacity(1 << 18, file)))) } else { Ok(Box::new(file)) }
 }
 
 /// A reader that counts.

@@ -20,16 +20,17 @@
 //! let order = Order::new(data.split().train.clone(), 123);
 //! let mut batch = Batch::default();
 //! for first in (0..order.len()).step_by(128) {
-//!     data.fill_batch(order.rows(first..first + 128), &mut batch);
+//!     data.fill_batch(order.rows(first..first + 128), &mut batch)?;
 //!     assert!(batch.len() <= 128);
 //! }
-//! # Ok::<(), dlrm::data::DataError>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod batch;
 pub mod criteo;
 mod dataset;
 mod error;
+mod gzip;
 mod header;
 mod ingest;
 mod input;
@@ -46,7 +47,7 @@ mod vocabulary;
 pub use batch::Batch;
 pub use criteo::{ParseError, Reason, Record};
 pub use dataset::Dataset;
-pub use error::{DataError, DataErrorKind};
+pub use error::{DataError, DataErrorKind, RowError, RowFault};
 pub use header::{Header, ReadSettings};
 pub use ingest::{Ingested, ReadProgress};
 pub use order::Order;

@@ -63,16 +63,24 @@ impl Layout {
         }
     }
 
-    /// Appends a row to a batch.
-    fn unpack(&self, row: &[u8], batch: &mut Batch) {
+    /// Appends a row to a batch; whether it holds what a line can give: indices below the rows of their tables, and
+    /// counts that are numbers.
+    fn unpack(&self, row: &[u8], table_rows: &[u64; CATEGORICAL], batch: &mut Batch) -> bool {
+        let mut sound = true;
         for (feature, indices) in batch.indices.iter_mut().enumerate() {
             // Four bytes whatever the width: behind the last index there are the counts.
-            indices.push(word(row, self.offsets[feature]) & self.masks[feature]);
+            let index = word(row, self.offsets[feature]) & self.masks[feature];
+            sound &= u64::from(index) < table_rows[feature];
+            indices.push(index);
         }
         let dense = self.stride - DENSE_BYTES;
-        let counts = (0..DENSE).map(|count| f32::from_bits(word(row, dense + 4 * count)).abs());
-        batch.dense.extend(counts);
+        for count in 0..DENSE {
+            let value = f32::from_bits(word(row, dense + 4 * count)).abs();
+            sound &= value.is_finite();
+            batch.dense.push(value);
+        }
         batch.labels.push(self.label(row));
+        sound
     }
 
     fn label(&self, row: &[u8]) -> f32 {
@@ -151,10 +159,11 @@ impl Segments {
         &self.of(row).layout
     }
 
-    /// Appends a row to a batch that has a vector for each feature.
-    pub(super) fn unpack(&self, bytes: &[u8], row: usize, batch: &mut Batch) {
+    /// Appends a row to a batch that has a vector for each feature; whether it holds what a line can give, for tables of
+    /// these rows.
+    pub(super) fn unpack(&self, bytes: &[u8], row: usize, table_rows: &[u64; CATEGORICAL], batch: &mut Batch) -> bool {
         let (layout, row) = self.row(bytes, row);
-        layout.unpack(row, batch);
+        layout.unpack(row, table_rows, batch)
     }
 
     pub(super) fn label(&self, bytes: &[u8], row: usize) -> f32 {
@@ -202,7 +211,7 @@ mod tests {
         assert_eq!(segments.layout(7).stride, 26 + 3 + 1 + 52);
         for row in [7, 0, 1, 2, 4, 5, 6, 3] {
             let mut batch = Batch::with_capacity(1);
-            segments.unpack(&bytes, row, &mut batch);
+            assert!(segments.unpack(&bytes, row, &[1 << 32; CATEGORICAL], &mut batch));
             assert_eq!(batch.labels, [f32::from(u8::from(row % 3 == 0))]);
             assert_eq!(batch.labels[0], segments.label(&bytes, row));
             assert!(batch.dense.iter().enumerate().all(|(i, &x)| x == (row * i) as f32 && x.is_sign_positive()));

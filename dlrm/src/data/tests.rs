@@ -62,7 +62,7 @@ fn naive<'a>(lines: impl IntoIterator<Item = &'a String>, range: u32) -> (Vec<Sa
 
 fn samples(data: &Dataset) -> Vec<Sample> {
     let mut batch = Batch::default();
-    data.fill_batch(0..data.len(), &mut batch);
+    data.fill_batch(0..data.len(), &mut batch).unwrap();
     (0..data.len())
         .map(|row| {
             let indices = batch.indices.iter().map(|column| column[row]).collect();
@@ -422,6 +422,60 @@ fn damaged_directories_give_typed_errors() {
     assert!(matches!(error.kind, DataErrorKind::Checksum { .. }) && error.path == directory, "{error}");
     fs::write(&rows, &rows_bytes).unwrap();
     Dataset::open(&directory).unwrap().verify(&directory, |_| ()).unwrap();
+}
+
+#[test]
+fn damaged_rows_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "lines", &text(&numbered(0..300)));
+    let directory = folder.path().join("prepared");
+    prepare(&[&file], &directory, &ReadSettings::default(), false, |_| ()).unwrap();
+    let rows = directory.join("rows.bin");
+    let good = fs::read(&rows).unwrap();
+    let data = Dataset::open(&directory).unwrap();
+    let tables = data.table_rows();
+    // The last row is packed at the end: 26 indices, then 13 counts of four bytes.
+    let stride = good.len() - data.header().segments.bytes(299);
+    let widths = *data.header().segments.layout(299).widths();
+    let last = good.len() - stride;
+    let index = |feature: usize| last + widths[..feature].iter().map(|&width| usize::from(width)).sum::<usize>();
+    let nan = f32::NAN.to_le_bytes();
+    let unbounded = |feature: usize| u32::MAX >> (32 - 8 * u32::from(widths[feature]));
+    let fault = |feature: usize| RowFault::Index { index: unbounded(feature), rows: tables[feature] };
+    let damages: [(usize, &[u8], &str, RowFault); 4] = [
+        (index(0), &[255; 4][..usize::from(widths[0])], "C1", fault(0)),
+        (index(25), &[255; 4][..usize::from(widths[25])], "C26", fault(25)),
+        (good.len() - 4, &f32::INFINITY.to_le_bytes(), "I13", RowFault::Count(f32::INFINITY)),
+        (good.len() - 52, &nan, "I1", RowFault::Count(f32::NAN)),
+    ];
+    for (at, bytes, name, fault) in damages {
+        let mut damaged = good.clone();
+        damaged[at..at + bytes.len()].copy_from_slice(bytes);
+        fs::write(&rows, damaged).unwrap();
+        let data = Dataset::open(&directory).unwrap();
+        let mut batch = Batch::default();
+        data.fill_batch(0..299, &mut batch).unwrap();
+        let error = data.fill_batch(290..300, &mut batch).unwrap_err();
+        assert_eq!((error.row, error.name, batch.len()), (299, name, 0), "{error}");
+        // Not a number is not equal to itself.
+        assert!(error.fault == fault || name == "I1", "{error}");
+        assert!(error.to_string().starts_with(&format!("row 299: {name} is ")), "{error}");
+        assert!(data.verify(&directory, |_| ()).is_err());
+    }
+}
+
+#[test]
+fn files_are_opened_when_their_turn_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = ["a", "b"].map(|name| write(folder.path(), name, &text(&numbered(0..10))));
+    let input = Input::files(&files).unwrap();
+    fs::remove_file(&files[1]).unwrap();
+    let error = ingest(input, &ReadSettings::default(), 1000, |_| Ok(()), |_| ()).unwrap_err();
+    assert!(matches!(&error.kind, DataErrorKind::Io(error) if error.kind() == std::io::ErrorKind::NotFound));
+    assert_eq!(error.path, files[1]);
+    // But one that is not there is found before any is read.
+    let error = Input::files(&files).map(|_| ()).unwrap_err();
+    assert_eq!(error.path, files[1]);
 }
 
 #[cfg(unix)]

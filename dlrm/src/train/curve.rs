@@ -52,8 +52,18 @@ impl LossCurve {
             return None;
         }
         let mut curve = Self { width: *width as u64, last: *last as u64, ..Self::new() };
+        // Buckets double from 1, when there are too many. The first loss begins one.
+        if !curve.width.is_power_of_two() || (sums.is_empty() && curve != Self::new()) {
+            return None;
+        }
         curve.sums.extend_from_slice(sums);
         Some(curve)
+    }
+
+    /// How many losses there are.
+    pub fn iterations(&self) -> u64 {
+        // Without any, the last bucket counts as full.
+        (self.sums.len() as u64 * self.width).saturating_sub(self.width - self.last)
     }
 
     /// Called with full buckets, an even number of them.
@@ -111,8 +121,7 @@ mod tests {
         for n in [127u32, 128, 129, 1000, 5003, 100_000] {
             let mut curve = LossCurve::new();
             (0..n).for_each(|i| curve.push(f64::from(i)));
-            let iterations = (curve.sums.len() as u64 - 1) * curve.width + curve.last;
-            assert_eq!(iterations, u64::from(n));
+            assert_eq!(curve.iterations(), u64::from(n));
             assert_eq!(curve.sums.iter().sum::<f64>(), f64::from(n) * f64::from(n - 1) / 2.0);
             assert!(curve.sums.len() <= BUCKETS && curve.sums.capacity() == BUCKETS);
             // The tenth is rounded up to whole buckets of at most a 64th.
@@ -128,6 +137,14 @@ mod tests {
         for bad in [&[][..], &[1.0], &[0.0, 0.0], &[2.0, 3.0, 0.0], &[1.5, 1.0, 0.0], &[f64::NAN, 1.0]] {
             assert_eq!(LossCurve::from_numbers(bad), None, "{bad:?}");
         }
+        for (bad, why) in [
+            (&[4.0, 1.0][..], "no bucket is three losses short"),
+            (&[4.0, 4.0], "no loss, no joined buckets"),
+            (&[3.0, 3.0, 0.5], "a bucket of three"),
+        ] {
+            assert_eq!(LossCurve::from_numbers(bad), None, "{why}");
+        }
+        assert_eq!(LossCurve::new().iterations(), 0);
         let mut curve = LossCurve::new();
         (0..777).for_each(|i| curve.push(1.0 / f64::from(i + 1)));
         let mut again = LossCurve::from_numbers(&curve.to_numbers()).unwrap();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::event::Part;
 use super::run::MOST_SKIPPED_IN_A_ROW;
 use crate::checkpoint::CheckpointError;
+use crate::data::RowError;
 use crate::model::{ConfigError, NonFinite};
 
 /// Why a model was not trained or evaluated.
@@ -41,6 +42,8 @@ pub enum TrainError {
         /// Rows of the table.
         rows: u64,
     },
+    /// A row of the data is damaged.
+    Row(RowError),
     /// The layers do not fit together.
     Model(String),
     /// The backend failed.
@@ -116,6 +119,12 @@ impl From<ConfigError> for TrainError {
     }
 }
 
+impl From<RowError> for TrainError {
+    fn from(error: RowError) -> Self {
+        Self::Row(error)
+    }
+}
+
 impl From<CheckpointError> for TrainError {
     fn from(error: CheckpointError) -> Self {
         Self::Checkpoint(error)
@@ -135,6 +144,7 @@ impl fmt::Display for TrainError {
                 "the data has {categories} categories for table {table}, the model {rows} rows: evaluate on data \
                  prepared with the one it was trained on"
             ),
+            Self::Row(error) => error.fmt(f),
             Self::Model(reason) | Self::Backend(reason) => f.write_str(reason),
             Self::Checkpoint(error) => error.fmt(f),
             Self::Observer(error) => write!(f, "the log: {error}"),
@@ -185,6 +195,7 @@ impl fmt::Display for NonFiniteBatch {
 impl std::error::Error for TrainError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            Self::Row(error) => Some(error),
             Self::Checkpoint(error) => Some(error),
             Self::Observer(error) => Some(error),
             _ => None,

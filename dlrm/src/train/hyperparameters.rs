@@ -9,6 +9,7 @@ use super::error::TrainError;
 use super::schedule::LrPolicy;
 use super::settings::Optimizer;
 use super::tables::TableSettings;
+use crate::data::DENSE;
 use crate::model::{ModelConfig, interaction};
 
 /// Everything the state of a run after some iterations depends on, beside the data.
@@ -70,14 +71,40 @@ impl Hyperparameters {
     ///
     /// # Errors
     ///
-    /// [`TrainError`] for tables or layers that cannot be made or do not fit together.
+    /// [`TrainError`] for tables or layers that cannot be made or do not fit together, or a number out of range.
     pub fn model(&self) -> Result<ModelConfig, TrainError> {
+        self.check()?;
         let rule: Rule = self.optimizer.into();
         let table =
             |(number, table): (usize, &TableSettings)| table.config(self.dim, rule).map_err(TrainError::table(number));
         let tables = self.tables.iter().enumerate().map(table).collect::<Result<Vec<_>, _>>()?;
         let top = [&[interaction::width(self.dim, tables.len())], &self.top[..]].concat();
         Ok(ModelConfig::new(self.dim, self.bottom.clone(), top, tables)?.with_rule(rule))
+    }
+
+    /// That all numbers are in range: those of a checkpoint may be any.
+    fn check(&self) -> Result<(), TrainError> {
+        let setting = |name, must| Err(TrainError::Setting { name, must });
+        if self.batch_size == 0 {
+            return setting("batch size", "be at least 1");
+        }
+        if self.bottom.first() != Some(&DENSE) {
+            return setting("bottom MLP", "begin with 13");
+        }
+        if self.tables.is_empty() {
+            return setting("number of tables", "be at least 1");
+        }
+        let eps = match self.optimizer {
+            Optimizer::Sgd => 0.0,
+            Optimizer::Adagrad { eps } => eps,
+        };
+        let multipliers = self.tables.iter().map(|table| ("learning rate multiplier", table.lr_multiplier()));
+        for (name, value) in [("learning rate", self.lr.base), ("eps of Adagrad", eps)].into_iter().chain(multipliers) {
+            if !(value.is_finite() && value >= 0.0) {
+                return setting(name, "be a number that is not negative");
+            }
+        }
+        Ok(())
     }
 
     /// The first setting that differs from another run's.

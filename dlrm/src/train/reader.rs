@@ -2,7 +2,7 @@
 
 use ttcore::Real;
 
-use crate::data::{Batch, Dataset};
+use crate::data::{Batch, Dataset, RowError};
 use crate::model::Samples;
 
 /// Lines of a data set as samples in the model's type of numbers; memory is reused.
@@ -14,10 +14,11 @@ pub(super) struct Reader<F> {
 }
 
 impl<F: Real> Reader<F> {
-    /// Reads some lines, in that order.
-    pub(super) fn read(&mut self, data: &Dataset, rows: impl ExactSizeIterator<Item = usize>) {
-        data.fill_batch(rows, &mut self.batch);
+    /// Reads some lines, in that order; none if one is damaged.
+    pub(super) fn read(&mut self, data: &Dataset, rows: impl ExactSizeIterator<Item = usize>) -> Result<(), RowError> {
+        let read = data.fill_batch(rows, &mut self.batch);
         self.convert();
+        read
     }
 
     /// The lines last read.

@@ -178,7 +178,7 @@ impl TrainSettings {
 
     /// Iterations of all epochs over `lines` lines, whether or not all are gone through.
     pub fn iterations(&self, lines: usize) -> u64 {
-        (lines.div_ceil(self.batch_size) as u64).saturating_mul(self.epochs as u64)
+        (lines.div_ceil(self.batch_size.max(1)) as u64).saturating_mul(self.epochs as u64)
     }
 
     fn tt_table(&self, rows: u64, dim: usize, given: &TtOverride) -> Result<TableSettings, ShapeError> {

@@ -78,8 +78,9 @@ pub struct DataIdentity {
 impl TrainState {
     /// Takes note of lookups.
     pub(crate) fn note(&mut self, traffic: Traffic) {
-        self.lookups += traffic.lookups;
-        self.hits += traffic.hits;
+        // A checkpoint may say any number.
+        self.lookups = self.lookups.saturating_add(traffic.lookups);
+        self.hits = self.hits.saturating_add(traffic.hits);
     }
 
     /// Lookups so far.
@@ -98,9 +99,9 @@ impl TrainState {
 }
 
 impl Position {
-    /// After this many iterations with batches of `batch` of `lines` lines, the last of an epoch shorter.
+    /// After this many iterations with batches of `batch` (at least 1) of `lines` lines, the last of an epoch shorter.
     pub fn after(iteration: u64, lines: usize, batch: usize) -> Self {
-        let batches = lines.div_ceil(batch).max(1) as u64;
+        let batches = lines.div_ceil(batch.max(1)).max(1) as u64;
         Self { epoch: iteration / batches, line: iteration % batches * batch as u64 }
     }
 }

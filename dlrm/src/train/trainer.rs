@@ -10,7 +10,7 @@ use super::event::{Observer, Part, Progress};
 use super::hyperparameters::Hyperparameters;
 use super::state::{DataIdentity, Evaluation, Position, TrainState};
 use super::{LossCurve, reader::Reader};
-use crate::checkpoint::{self, Checkpoint, CheckpointError, Description, FORMAT, Target};
+use crate::checkpoint::{self, Checkpoint, CheckpointError, CheckpointErrorKind, Description, FORMAT, Target};
 use crate::data::{Dataset, Order, Split};
 use crate::metrics;
 use crate::model::{Dlrm, Engine, StepError};
@@ -98,8 +98,14 @@ impl<'d, B: Engine> Trainer<'d, B> {
     /// [`CheckpointError`]; the trainer may be half of each then.
     pub fn restore(&mut self, queue: &mut B::Queue, checkpoint: &mut Checkpoint) -> Result<(), CheckpointError> {
         self.ready = None;
+        // On other data, for an evaluation, it does not matter how far a run was.
+        let (state, same_data) = (checkpoint.description().state, checkpoint.description().data == self.identity);
+        if same_data && state.position != Position::after(state.iteration, self.order.len(), self.settings.batch_size) {
+            let what = format!("it is at {:?} after {} iterations", state.position, state.iteration);
+            return Err(CheckpointError::new(checkpoint.path(), CheckpointErrorKind::foreign(what)));
+        }
         self.losses = checkpoint.restore(&mut self.model, queue)?;
-        self.state = checkpoint.description().state;
+        self.state = state;
         self.take_traffic();
         Ok(())
     }
@@ -135,25 +141,26 @@ impl<'d, B: Engine> Trainer<'d, B> {
         let rows = |Position { line, .. }| order.rows(line as usize..(line as usize).saturating_add(size));
         let [this, next] = &mut self.readers;
         if self.ready.take() != Some(self.state.iteration) {
-            this.read(self.data, rows(self.state.position));
+            this.read(self.data, rows(self.state.position))?;
         }
         let iteration = self.state.iteration + 1;
         let position = Position::after(iteration, order.len(), size);
         let lr = self.settings.lr.at(iteration);
         let step = self.model.train_step_beside(queue, this.samples(), lr, || next.read(self.data, rows(position)));
-        let loss = match step {
-            Ok((loss, ())) => Ok(loss),
+        let (loss, read) = match step {
+            Ok((loss, read)) => (Ok(loss), read.is_ok()),
             Err(StepError::NonFinite(number)) => {
                 let Position { epoch, line } = self.state.position;
                 // A batch that has a sample at this position has a row there.
                 let row = rows(self.state.position).nth(number.sample).unwrap_or_default();
-                Err(NonFiniteBatch { iteration, epoch, batch: line / size as u64, row, number })
+                (Err(NonFiniteBatch { iteration, epoch, batch: line / size as u64, row, number }), false)
             }
             Err(StepError::Backend(error)) => return Err(TrainError::backend(error)),
         };
         let samples = this.labels().len();
         self.readers.swap(0, 1);
-        self.ready = Some(iteration);
+        // This step is done; if the next batch is not there, the next one reads again, and says what is wrong.
+        self.ready = read.then_some(iteration);
         self.state.iteration = iteration;
         self.state.position = position;
         match loss {
@@ -186,7 +193,7 @@ impl<'d, B: Engine> Trainer<'d, B> {
             if observer.stop() {
                 break;
             }
-            reader.read(self.data, batch.clone());
+            reader.read(self.data, batch.clone())?;
             let predictions = self.model.predict(queue, reader.samples()).map_err(TrainError::backend)?;
             self.predictions.extend(predictions.iter().map(|p| p.as_f64()));
             self.labels.extend_from_slice(reader.labels());

@@ -1,65 +1,41 @@
-//! Two backends that compute in the same float agree, step after step, on random tables and batches.
+//! Two backends that compute in the same float agree, step after step, on random tables, batches and rules.
 
-use ttcore::{Backend, Update};
+use ttcore::Backend;
 
-use crate::case::{self, Case};
+use super::steps::{Story, stories};
+use crate::case;
 use crate::device::Device;
-use crate::harness::Harness;
-use crate::oracle;
 use crate::runner::check;
-use crate::tolerance::{Expected, assert_close};
 
-/// Steps of a case. Each begins with the parameters the first backend came to, so that differences do not add up.
+/// Steps of a story. Each begins with what the first backend came to, so that differences do not add up.
 const STEPS: usize = 3;
 
-/// Outputs, gradients, gradients of the weights and updated parameters of `other` are those of `one`.
+/// Outputs, gradients, gradients of the weights, updated parameters and optimiser states of two backends, each made anew
+/// with its queue, are the same within the tolerance.
 ///
 /// # Panics
 ///
 /// If not.
-pub fn agree<A: Backend, B: Backend<Float = A::Float>>(one: &Device<A>, other: &Device<B>) {
-    check(case::cases(), |case| {
-        let (mut one, mut other) = (Harness::of(one, &case), Harness::of(other, &case));
-        let mut params = case.params();
-        for _ in 0..STEPS {
-            params = step(&case, &mut one, &mut other, params);
-        }
-    });
+pub fn equivalent<A: Backend, B: Backend<Float = A::Float>>(
+    one: impl Fn() -> (A, A::Queue),
+    other: impl Fn() -> (B, B::Queue),
+) {
+    let ((one, one_queue), (other, other_queue)) = (one(), other());
+    let (one, other) = (Device::new(one, one_queue), Device::new(other, other_queue));
+    check(stories(case::cases()), |story| agree(&story, &one, &other));
 }
 
-fn step<A: Backend, B: Backend<Float = A::Float>>(
-    case: &Case,
-    one: &mut Harness<'_, A>,
-    other: &mut Harness<'_, B>,
-    params: Vec<Vec<f64>>,
-) -> Vec<Vec<f64>> {
-    // Both sides round, so twice the terms.
-    let (grad_out, terms) = (case.grad_out(), 2 * case.terms());
-    let scales = oracle::backward(case, &params, &grad_out);
-    let close = |name: &str, got: &[f64], want: Vec<f64>, scale: Vec<f64>| {
-        assert_close::<A::Float>(name, got, &Expected { value: want, scale }, terms);
-    };
-    let want = one.forward(&params, case.bags());
-    close("output", &other.forward(&params, case.bags()), want, oracle::forward(case, &params).scale);
-
-    let lookups = case.batches.iter().map(|batch| batch.lookups()).sum();
-    let want = one.weight_grads(&params, &grad_out, lookups);
-    let got = other.weight_grads(&params, &grad_out, lookups);
-    close("gradients of the weights", &got, want, scales.weights.scale.clone());
-
-    let (want, got) = (one.grads(&params, &grad_out), other.grads(&params, &grad_out));
-    for ((want, got), scale) in want.into_iter().zip(&got).zip(&scales.params) {
-        close("gradients", got, want, scale.scale.clone());
+/// The same, for the steps of one story.
+///
+/// # Panics
+///
+/// If two backends do not agree.
+pub fn agree<A: Backend, B: Backend<Float = A::Float>>(story: &Story, one: &Device<A>, other: &Device<B>) {
+    let (mut one, mut other) = (story.harness(one), story.harness(other));
+    let mut before = story.begin();
+    for _ in 0..STEPS {
+        let (want, got) = (before.step(&mut one), before.step(&mut other));
+        before.assert_agree::<A::Float>(&want, &got);
+        before = before.next(want);
     }
-
-    let update = Update { core_lr_multiplier: 0.5, ..Update::sgd(0.125) };
-    let (mut new, mut other_new) = (params.clone(), params.clone());
-    let state = || vec![Vec::new(); params.len()];
-    one.update(&mut new, &mut state(), update, &grad_out);
-    other.update(&mut other_new, &mut state(), update, &grad_out);
-    for (((want, got), before), scale) in new.iter().zip(&other_new).zip(&params).zip(&scales.params) {
-        let scale = before.iter().zip(&scale.scale).map(|(w, g)| w.abs() + update.lr * g).collect();
-        close("updated parameters", got, want.clone(), scale);
-    }
-    new
 }

@@ -2,6 +2,8 @@
 
 pub mod adjoint;
 pub mod bags;
+pub mod bits;
+pub mod collections;
 pub mod contract;
 pub mod equivalence;
 pub mod forward;
@@ -10,3 +12,4 @@ pub mod linearity;
 pub mod memory;
 pub mod runs;
 pub mod sinks;
+pub mod steps;

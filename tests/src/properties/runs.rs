@@ -25,26 +25,12 @@ fn step<B: Backend>(harness: &mut Harness<'_, B>, case: &Case) -> Vec<f64> {
     all
 }
 
-/// Another batch of the same tables: the bags in the opposite order, of rows counted from the other end.
-fn other_batch(case: &Case) -> Case {
-    let mirror = |(batch, addresses): (&Batch, u64)| {
-        let mut bags = batch.unbagged();
-        bags.reverse();
-        for lookup in bags.iter_mut().flatten() {
-            lookup.0 = addresses as i64 - 1 - lookup.0;
-        }
-        batch.rebagged(&bags)
-    };
-    let addresses = case.layout.tables().iter().map(|table| table.addresses());
-    case.with_batches(case.batches.iter().zip(addresses).map(mirror).collect())
-}
-
 /// A step gives the same bits on fresh memory, after another batch and other parameters, and once more.
 pub fn same_bits_every_time<B: Backend>(device: &Device<B>) {
     check(case::cases(), |case| {
         let first = step(&mut Harness::of(device, &case), &case);
         let mut harness = Harness::of(device, &case);
-        step(&mut harness, &Case { seed: !case.seed, ..other_batch(&case) });
+        step(&mut harness, &Case { seed: !case.seed, ..case.mirrored() });
         assert_same("after another batch", &step(&mut harness, &case), &first);
         assert_same("again", &step(&mut harness, &case), &first);
     });
@@ -54,7 +40,7 @@ pub fn same_bits_every_time<B: Backend>(device: &Device<B>) {
 pub fn two_batches_at_once<B: Backend>(device: &Device<B>) {
     check(case::cases(), |case| {
         let (params, grad_out) = (case.params(), case.grad_out());
-        let other = other_batch(&case);
+        let other = case.mirrored();
         let alone = [&case, &other].map(|case| {
             let mut harness = Harness::of(device, case);
             harness.forward(&params, case.bags());
