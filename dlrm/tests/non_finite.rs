@@ -216,8 +216,8 @@ fn every_tensor_that_is_not_finite_is_named() {
     }
 }
 
-/// The lines of most tests, prepared, with NaN as dense feature 4 of a row.
-fn spoilt(folder: &Path, row: usize) -> PathBuf {
+/// The lines of most tests, prepared, with NaN as dense feature 4 of some rows.
+fn spoilt(folder: &Path, spoilt: std::ops::Range<usize>) -> PathBuf {
     let (text, directory) = (folder.join("lines.tsv"), folder.join("data"));
     let mut content = Vec::new();
     let synthetic = dlrm::data::Synthetic { lines: 700, seed: 3, ..Default::default() };
@@ -225,14 +225,16 @@ fn spoilt(folder: &Path, row: usize) -> PathBuf {
     fs::write(&text, content).expect("written");
     prepare(&[&text], &directory, &Default::default(), false, |_| ()).expect("prepared");
     let mut batch = dlrm::data::Batch::default();
-    Dataset::open(&directory).expect("data").fill_batch([row].into_iter(), &mut batch).expect("a row");
-    // The first has the label as its sign.
-    let features: Vec<u8> = batch.dense[1..].iter().flat_map(|x| x.to_le_bytes()).collect();
+    Dataset::open(&directory).expect("data").fill_batch(spoilt, &mut batch).expect("rows");
     let rows = directory.join("rows.bin");
     let mut bytes = fs::read(&rows).expect("rows");
-    let places: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(&features)).collect();
-    let &[at] = &places[..] else { panic!("row {row} is at {places:?}") };
-    bytes[at + 3 * 4..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    for dense in batch.dense.chunks_exact(13) {
+        // The first has the label as its sign.
+        let features: Vec<u8> = dense[1..].iter().flat_map(|x| x.to_le_bytes()).collect();
+        let places: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(&features)).collect();
+        let &[at] = &places[..] else { panic!("a row is at {places:?}") };
+        bytes[at + 3 * 4..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    }
     fs::write(rows, bytes).expect("written");
     directory
 }
@@ -246,7 +248,7 @@ fn on(on_non_finite: OnNonFinite, options: RunOptions) -> RunOptions {
 #[test]
 fn a_run_stops_and_keeps_its_last_checkpoint() {
     let folder = tempfile::tempdir().expect("a folder");
-    let data = Dataset::open(spoilt(folder.path(), ROW)).expect("data");
+    let data = Dataset::open(spoilt(folder.path(), ROW..ROW + 1)).expect("data");
     for threads in [1, 3] {
         let run_folder = folder.path().join(threads.to_string());
         let mut observer = Stop::default();
@@ -271,7 +273,7 @@ fn a_run_stops_and_keeps_its_last_checkpoint() {
 #[test]
 fn a_run_that_skips_is_the_same_however_it_is_done() {
     let folder = tempfile::tempdir().expect("a folder");
-    let data = Dataset::open(spoilt(folder.path(), ROW)).expect("data");
+    let data = Dataset::open(spoilt(folder.path(), ROW..ROW + 1)).expect("data");
     let settings = TrainSettings { optimizer: dlrm::train::Optimizer::Adagrad { eps: 1e-8 }, ..settings() };
     let path = |name: &str| folder.path().join(name);
     let skip = |name, every, resume| on(OnNonFinite::Skip, kept(&path(name), every, resume));
@@ -294,10 +296,23 @@ fn a_run_that_skips_is_the_same_however_it_is_done() {
 }
 
 #[test]
+fn a_hundred_batches_in_a_row_are_skipped_and_no_more() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = Dataset::open(spoilt(folder.path(), 0..600)).expect("data");
+    let settings = TrainSettings { batch_size: 2, ..settings() };
+    let (options, mut observer) = (on(OnNonFinite::Skip, RunOptions::default()), Stop::default());
+    let error = run(&data, &settings, &options, &mut observer, 1).expect_err("too many");
+    let TrainError::NonFinite { batch, checkpoint: None } = error else { panic!("{error}") };
+    assert_eq!((batch.iteration, batch.batch), (101, 100));
+    let told = |action: &str| observer.events.iter().filter(|event| event.contains(action)).count();
+    assert_eq!((told("\"action\":\"skip\""), told("\"action\":\"stop\"")), (100, 1));
+}
+
+#[test]
 fn what_cannot_be_evaluated_is_counted_or_ends_the_run() {
     let folder = tempfile::tempdir().expect("a folder");
     // Among the lines held out.
-    let data = Dataset::open(spoilt(folder.path(), 610)).expect("data");
+    let data = Dataset::open(spoilt(folder.path(), 610..611)).expect("data");
     let options = RunOptions::default();
     let error = run(&data, &settings(), &options, &mut Stop::default(), 1).expect_err("NaN");
     let TrainError::Predictions { part: Part::Test, non_finite: 1, lines: 50 } = error else { panic!("{error}") };
@@ -366,7 +381,7 @@ fn a_model_that_is_not_finite_is_neither_written_nor_given_metrics() {
 #[test]
 fn the_command_says_what_and_where() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (data, log) = (spoilt(folder.path(), ROW), folder.path().join("log"));
+    let (data, log) = (spoilt(folder.path(), ROW..ROW + 1), folder.path().join("log"));
     let (data, log) = (data.to_str().expect("UTF-8"), log.to_str().expect("UTF-8"));
     let args = ["train", "--bottom", "13-16-4", "--top", "8-1", "--batch-size", "32", "--json", "--data", data];
     let stopped = output(&args);

@@ -194,34 +194,31 @@ fn a_bag_of_ten_million_lookups() {
     let indices: Vec<u32> = (0..LOOKUPS).map(|j| (j * 7919 % 1009 % 1000) as u32).collect();
     let mut counts = vec![0u64; rows as usize];
     indices.iter().for_each(|&row| counts[row as usize] += 1);
-    for pooling in [Pooling::Sum, Pooling::Mean] {
-        let bags = Bags::<f64>::new(rows, &indices, Offsets::Starts(&[0]), pooling, None).expect("bags");
-        let mut queue = Threads::new(2).expect("threads");
-        let config = TableConfig::tt(shape.clone());
-        let backend = Cpu::<f64>::new().expect("a backend");
-        let mut table = EmbeddingBagCollection::new(backend, &mut queue, vec![config], 1, LOOKUPS, 3).expect("a table");
-        let all: Vec<u64> = (0..rows).collect();
-        let values = table.rows(&mut queue, 0, &all).expect("rows");
-        let divisor = if pooling == Pooling::Mean { LOOKUPS as f64 } else { 1.0 };
-        let mut want = [0.0; 4];
-        for (row, &count) in values.chunks_exact(4).zip(&counts) {
-            want.iter_mut().zip(row).for_each(|(sum, &x)| *sum += count as f64 * x / divisor);
-        }
-        let mut batch = table.batch(&mut queue).expect("memory");
-        let mut out = [0.0; 4];
-        table.group(&mut queue, &mut batch, [bags], Mode::Train).expect("a batch");
-        table.forward(&mut queue, &mut batch, &mut out).expect("forward");
-        assert_error("output", &out, &want, 1e-9);
-
-        // Each row's gradient is that of the output as often as it was looked up.
-        let mut grads = vec![0.0; shape.parameters()];
-        table.backward(&mut queue, &batch, &out, [&mut grads[..]], None).expect("backward");
-        let cores = table.parameters(&mut queue, 0).expect("parameters");
-        let (mut want, mut scratch) = (vec![0.0; cores.len()], vec![0.0; ttcore::algebra::scratch_len(&shape)]);
-        for (row, &count) in counts.iter().enumerate() {
-            let grad: Vec<f64> = out.iter().map(|x| x * count as f64 / divisor).collect();
-            ttcore::algebra::row_backward(&shape, &cores, row as u64, &grad, &mut want, &mut scratch);
-        }
-        assert_error("gradient", &grads, &want, 1e-9);
+    let bags = Bags::<f64>::new(rows, &indices, Offsets::Starts(&[0]), Pooling::Mean, None).expect("bags");
+    let mut queue = Threads::new(2).expect("threads");
+    let config = TableConfig::tt(shape.clone());
+    let backend = Cpu::<f64>::new().expect("a backend");
+    let mut table = EmbeddingBagCollection::new(backend, &mut queue, vec![config], 1, LOOKUPS, 3).expect("a table");
+    let all: Vec<u64> = (0..rows).collect();
+    let values = table.rows(&mut queue, 0, &all).expect("rows");
+    let mut want = [0.0; 4];
+    for (row, &count) in values.chunks_exact(4).zip(&counts) {
+        want.iter_mut().zip(row).for_each(|(sum, &x)| *sum += count as f64 * x / LOOKUPS as f64);
     }
+    let mut batch = table.batch(&mut queue).expect("memory");
+    let mut out = [0.0; 4];
+    table.group(&mut queue, &mut batch, [bags], Mode::Train).expect("a batch");
+    table.forward(&mut queue, &mut batch, &mut out).expect("forward");
+    assert_error("output", &out, &want, 1e-9);
+
+    // Each row's gradient is that of the output as often as it was looked up.
+    let mut grads = vec![0.0; shape.parameters()];
+    table.backward(&mut queue, &batch, &out, [&mut grads[..]], None).expect("backward");
+    let cores = table.parameters(&mut queue, 0).expect("parameters");
+    let (mut want, mut scratch) = (vec![0.0; cores.len()], vec![0.0; ttcore::algebra::scratch_len(&shape)]);
+    for (row, &count) in counts.iter().enumerate() {
+        let grad: Vec<f64> = out.iter().map(|x| x * count as f64 / LOOKUPS as f64).collect();
+        ttcore::algebra::row_backward(&shape, &cores, row as u64, &grad, &mut want, &mut scratch);
+    }
+    assert_error("gradient", &grads, &want, 1e-9);
 }
