@@ -4,7 +4,7 @@
 #     tests/sanitize.sh address     AddressSanitizer with leak detection: the whole suite
 #     tests/sanitize.sh emulator    the same for the CUDA kernels, compiled for the host, and all around them
 #     tests/sanitize.sh thread      ThreadSanitizer, the standard library included: whatever runs on several threads
-#     tests/sanitize.sh miri        Miri, the definition of Rust: ttcore, and the CPU backend without vector instructions
+#     tests/sanitize.sh miri        Miri, the definition of Rust: parts of ttcore, and the CPU backend without vector instructions
 #     tests/sanitize.sh valgrind    memcheck: kernels up to AVX2, which is what it knows
 #
 # Further arguments replace the choice of tests, as for `cargo test`. PROPTEST_CASES says how many cases a property has. All
@@ -36,14 +36,15 @@ thread)
     cargo +nightly test --locked --target "$host" -Zbuild-std "$@"
     ;;
 miri)
-    # Queues of rayon's threads outlive the program, and are lists that only tree borrows allows.
-    export MIRIFLAGS="-Zmiri-tree-borrows -Zmiri-ignore-leaks -Zmiri-disable-isolation"
+    # The queues of rayon's threads outlive the program, and their lists are made of integers: crossbeam's.
+    export MIRIFLAGS="-Zmiri-tree-borrows -Zmiri-permissive-provenance -Zmiri-ignore-leaks -Zmiri-disable-isolation"
     export PROPTEST_CASES=${PROPTEST_CASES:-1}
     miri() { cargo +nightly miri test --locked "$@"; }
     if [ $# -gt 0 ]; then
         miri "$@"
     else
-        miri -p ttcore --lib
+        # What needs no inline assembly, which libm has and Miri does not know; without a test that counts to 10,000.
+        miri -p ttcore --lib -- bags:: cache:: --skip the_counter_is_bounded
         miri -p ttcore-cpu --lib -- --skip simd::
         miri -p ttcore-tests --test equivalence -- f32::reference::portable_3 f32::portable_has_the_same_bits
     fi
