@@ -89,7 +89,7 @@ struct InteractArgs {
     F* out;
     F* grad_bottom;
     F* grad_embedded;
-    // For each sample, whether a gradient is not finite: written if one is.
+    // For each sample, whether a product, or a gradient of an embedding, is not finite: written if one is. Null if nobody asks.
     u32* marks;
     u64 samples;
     u32 dim;
@@ -133,6 +133,7 @@ __device__ void interact(const InteractArgs<F>& args) {
             F sum = 0;
             for (u32 c = 0; c < dim; ++c) sum += left[c] * right[c];
             out[dim + p] = sum;
+            if (args.marks && !is_finite(sum)) args.marks[sample] = 1;
         }
     }
 }
@@ -158,7 +159,7 @@ __device__ void interact_grad(const InteractArgs<F>& args) {
             for (u32 g = 0; g < f; ++g) sum += products[f * (f - 1) / 2 + g] * features[g * stride + c];
             for (u32 g = f + 1; g < count; ++g) sum += products[g * (g - 1) / 2 + f] * features[g * stride + c];
             if (f == 0) sum += grad[c];
-            if (!is_finite(sum)) args.marks[sample] = 1;
+            if (f > 0 && !is_finite(sum)) args.marks[sample] = 1;
             F* to = f == 0 ? args.grad_bottom + sample * dim : args.grad_embedded + (sample * args.others + f - 1) * dim;
             to[c] = sum;
         }

@@ -63,7 +63,8 @@ pub struct Losses<D: Device> {
 pub struct Tally {
     /// The sum of the losses.
     pub loss: f64,
-    /// The first sample with a number that is not finite: an output of a layer, its loss or a gradient of its features.
+    /// The first sample with a number that is not finite: an output of a layer or of the interaction, its loss or a
+    /// gradient of its embeddings.
     pub not_finite: Option<usize>,
 }
 
@@ -242,7 +243,8 @@ impl<F: Element, D: Device> Layers<'_, F, D> {
     }
 
     /// The interaction of features, `out` `[B][N + pairs]`: the output of the bottom MLP, `bottom` `[B][N]`, and the
-    /// products of all pairs of it and the embeddings, `embedded` `[B][embeddings][N]`, pair `(1,0), (2,0), (2,1), ..`.
+    /// products of all pairs of it and the embeddings, `embedded` `[B][embeddings][N]`, pair `(1,0), (2,0), (2,1), ..`. What is
+    /// not finite is noted in `losses`, where given.
     ///
     /// # Errors
     ///
@@ -252,16 +254,21 @@ impl<F: Element, D: Device> Layers<'_, F, D> {
         size: FeatureSize,
         [bottom, embedded]: [View<'_, F>; 2],
         out: ViewMut<'_, F>,
+        losses: Option<&mut Losses<D>>,
     ) -> Result<(), Error> {
         let shared = size.shared::<F>(false)?;
         let args = interact_args(size, [bottom, embedded])?;
         check::length("interaction", None, out.len(), size.batch * size.width())?;
+        if let Some(losses) = &losses {
+            losses.check(size.batch)?;
+        }
+        let marks = losses.map_or(0, |losses| losses.places()[2]);
         let dims = Dims { shared, ..Dims::blocks(size.batch, size.pairs()) };
-        self.launch(Kernel::Interact, dims, &InteractArgs { out: out.address(), ..args })
+        self.launch(Kernel::Interact, dims, &InteractArgs { out: out.address(), marks, ..args })
     }
 
-    /// Gradients of the features, laid out as they are, from that of the interaction. What is not finite is noted in
-    /// `losses`.
+    /// Gradients of the features, laid out as they are, from that of the interaction. What is not finite of those of the
+    /// embeddings is noted in `losses`.
     ///
     /// # Errors
     ///

@@ -107,7 +107,7 @@ fn interaction_and_its_gradients() {
     let [bottom, embedded, grad_out] = [&x, &e, &grad].map(|values| put(&gpu, values));
     let mut out = put(&gpu, &vec![9.0; want.len()]);
     let features = [bottom.view(), embedded.view()];
-    gpu.layers(&mut ()).interact(size, features, out.view_mut()).expect("forward");
+    gpu.layers(&mut ()).interact(size, features, out.view_mut(), None).expect("forward");
     assert_close("interaction", &get(&gpu, &out), &want);
 
     let (mut grad_bottom, mut grad_embedded) = (put(&gpu, &vec![9.0; x.len()]), put(&gpu, &vec![9.0; e.len()]));
@@ -119,7 +119,8 @@ fn interaction_and_its_gradients() {
 
     let wide = FeatureSize { batch: 1, dim: 1024, embeddings: 26 };
     let out = put(&gpu, &[]);
-    let error = gpu.layers(&mut ()).interact(wide, [out.view(); 2], put(&gpu, &[]).view_mut()).expect_err("too wide");
+    let error =
+        gpu.layers(&mut ()).interact(wide, [out.view(); 2], put(&gpu, &[]).view_mut(), None).expect_err("too wide");
     assert!(matches!(error, Error::TooLarge { what: "bytes of the features of a sample", .. }), "{error}");
 }
 

@@ -201,12 +201,14 @@ impl<F: Number + Element, D: Device> Gpu<F, D> {
         let gradient = fetch(&self.grad_embedded, embedded)?;
         let outputs = self.layers.iter().map(|layer| fetch(&layer.outputs, batch * layer.size.outputs));
         let outputs = outputs.collect::<Result<Vec<_>, _>>()?;
-        let layers = outputs.iter().enumerate().map(|(number, outputs)| {
-            let layer = number.checked_sub(self.bottom);
-            (layer.map_or(Quantity::Bottom { layer: number }, |layer| Quantity::Top { layer }), &outputs[..])
-        });
+        let interaction = fetch(&self.interacted, batch * self.interaction.width())?;
+        let (below, above) = outputs.split_at(self.bottom);
+        let below = below.iter().enumerate().map(|(layer, y)| (Quantity::Bottom { layer }, &y[..]));
+        let above = above.iter().enumerate().map(|(layer, y)| (Quantity::Top { layer }, &y[..]));
         let given = [(Quantity::Label, samples.labels), (Quantity::Dense { feature: 0 }, samples.dense)];
-        let parts = given.into_iter().chain(layers).chain([(Quantity::Gradient { position: 0 }, &gradient[..])]);
+        let between = [(Quantity::Interaction, &interaction[..])];
+        let gradient = [(Quantity::Gradient { position: 0 }, &gradient[..])];
+        let parts = given.into_iter().chain(below).chain(between).chain(above).chain(gradient);
         let found = finite::find((samples.labels, &probabilities, loss), parts);
         Ok(found.unwrap_or(NonFinite { sample: 0, quantity: Quantity::Loss, value: loss }))
     }

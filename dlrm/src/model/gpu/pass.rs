@@ -29,7 +29,7 @@ impl<F: Number + Element, D: Device> Gpu<F, D> {
         clock.book(on, queue, 0)?;
         let x = outputs(bottom, batch);
         let interacted = part_mut::<F, D>(&mut self.interacted, 0..batch * features.width());
-        on.layers(queue).interact(features, [x, embedded], interacted)?;
+        on.layers(queue).interact(features, [x, embedded], interacted, Some(&mut self.losses))?;
         clock.book(on, queue, 1)?;
         let interacted = part::<F, D>(&self.interacted, 0..batch * features.width());
         forward(on, queue, batch, top, &self.parameters.values, interacted, &mut self.losses)?;
