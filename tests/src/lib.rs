@@ -25,7 +25,7 @@
 //! * [`runs`]: the same bits every time; two batches in use at once.
 //! * [`contract`] and [`lengths`]: what is refused, with which error, and with nothing written.
 //! * [`memory`]: the small functions of memory.
-//! * [`equivalence`] and [`collections`]: two backends agree, in steps and in layers with caches; a test for each pair:
+//! * [`equivalence`](mod@equivalence) and [`collections`]: two backends agree, in steps and in layers with caches; a test for each pair:
 //!   see [`equivalence!`](macro@equivalence).
 //! * [`bits`]: the same bits whatever queue a backend runs on.
 //! * [`cache`]: the cache path against a map of rows; [`layer`]: what the layers refuse and report.

@@ -5,7 +5,7 @@ use ttcore::{Real, Rule, Table, Update};
 use crate::tolerance::Expected;
 
 /// Added to the roots of Adagrad and Adam: so large that a rounding of the gradient stays small in the step, see
-/// [`amplification`].
+/// `amplification`.
 pub const EPS: f64 = 0.125;
 
 /// All rules, with constants that keep a step comparable.
