@@ -128,3 +128,34 @@ fn a_number_that_is_not_finite_is_found_and_nothing_updated() {
         assert_eq!(model.non_finite_parameter(&mut ()).expect("numbers"), None);
     }
 }
+
+/// Layers that are cloned from one model into another are those that it computes with.
+#[test]
+fn layers_move_between_machines() {
+    let config = || ModelConfig::new(4, vec![3, 8, 4], vec![5, 5, 1], vec![TableConfig::dense(9, 4).expect("a table")]);
+    let config = || config().expect("a model");
+    let cpu = &mut Threads::one();
+    let mut on_gpu = Dlrm::new(gpu::<f64>(), &mut (), config(), 3, 1).expect("a model");
+    let mut on_cpu = Dlrm::new(Cpu::<f64>::new().expect("a backend"), cpu, config(), 3, 2).expect("a model");
+    let (dense, indices, labels) =
+        ([0.5, -0.25, 1.0, 2.0, 0.0, 0.75, 1.5, 0.125, -1.0], [vec![0, 1, 2]], [0.0, 1.0, 1.0]);
+    let samples = Samples { dense: &dense, indices: &indices, labels: &labels };
+    on_gpu.train_step(&mut (), samples, 0.1).expect("a step");
+    on_cpu.train_step(cpu, samples, 0.1).expect("a step");
+    let table = on_gpu.tables().parameters(&mut (), 0).expect("parameters");
+    on_cpu.tables().set_parameters(cpu, 0, &table).expect("parameters that fit");
+
+    let kept = on_gpu.mlps(&mut ()).expect("layers").map(|mlp| mlp.clone());
+    let want = on_gpu.predict(&mut (), samples).expect("predictions").to_vec();
+    on_cpu.mlps(cpu).expect("layers").into_iter().zip(&kept).for_each(|(mlp, kept)| *mlp = kept.clone());
+    let close = |got: &[f64]| got.iter().zip(&want).all(|(got, want)| (got - want).abs() < 1e-14);
+    assert!(close(on_cpu.predict(cpu, samples).expect("predictions")));
+
+    on_gpu.train_step(&mut (), samples, 0.1).expect("a step");
+    let table_now = on_gpu.tables().parameters(&mut (), 0).expect("parameters");
+    assert_ne!(table, table_now);
+    on_gpu.tables().set_parameters(&mut (), 0, &table).expect("parameters that fit");
+    assert!(!close(on_gpu.predict(&mut (), samples).expect("predictions")));
+    on_gpu.mlps(&mut ()).expect("layers").into_iter().zip(kept).for_each(|(mlp, kept)| *mlp = kept);
+    assert!(close(on_gpu.predict(&mut (), samples).expect("predictions")));
+}

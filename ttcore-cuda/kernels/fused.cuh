@@ -140,8 +140,8 @@ __device__ const F* row_at(const FusedArgs<F>& args, const FusedTable& table, co
 // A row of more lookups is popular: its gradient is summed in segments, by threads of their own, and these in order.
 const u32 POPULAR = 32;
 const u32 ROW_SEGMENTS = 16;
-// Columns of a popular row at once: so many numbers of shared memory for each segment.
-const u32 POPULAR_COLUMNS = 256;
+// Of the columns of a popular row at once: so many bytes of shared memory for each segment.
+const u32 POPULAR_BYTES = 1024;
 
 __device__ bool is_popular(const FusedTable& table, u32 row) {
     return table.row_starts[row + 1] - table.row_starts[row] > POPULAR;
@@ -165,8 +165,9 @@ __device__ F row_gradient(const FusedArgs<F>& args, const FusedTable& table, u32
 template <class F, class Column, class Use>
 __device__ void popular_gradient(const FusedArgs<F>& args, const FusedTable& table, u32 row, u32 count, F* shared,
                                  Column column, Use use) {
-    for (u32 base = 0; base < count; base += POPULAR_COLUMNS) {
-        u32 width = least(count - base, POPULAR_COLUMNS);
+    const u32 at_once = POPULAR_BYTES / sizeof(F);
+    for (u32 base = 0; base < count; base += at_once) {
+        u32 width = least(count - base, at_once);
         for (u32 i = threadIdx.x; i < ROW_SEGMENTS * width; i += blockDim.x) {
             shared[i] = row_gradient(args, table, row, column(base + i % width), i / width, ROW_SEGMENTS);
         }

@@ -10,7 +10,8 @@ struct MiddleTiles {
     u64 popular;
 };
 static_assert(sizeof(MiddleTiles<float>) == 45064 && sizeof(MiddleTiles<double>) == 36360, "as in src/tiles.rs");
-static_assert(TILE_ROWS * Tiles<float>::COLUMNS >= ROW_SEGMENTS * POPULAR_COLUMNS, "popular rows fit");
+static_assert(sizeof(Tiles<float>::product) >= ROW_SEGMENTS * POPULAR_BYTES, "popular rows fit");
+static_assert(sizeof(Tiles<double>::product) >= ROW_SEGMENTS * POPULAR_BYTES, "popular rows fit");
 
 // Gradients of the rows of a unit: the columns of its j1 and j2.
 template <class F>

@@ -13,7 +13,7 @@ template <class F>
 struct Segments {
     F sum[SEGMENTS][SEGMENT_THREADS][HELD];
 };
-static_assert(sizeof(Segments<float>) >= ROW_SEGMENTS * POPULAR_COLUMNS * sizeof(float), "popular rows fit");
+static_assert(sizeof(Segments<float>) >= ROW_SEGMENTS * POPULAR_BYTES, "popular rows fit");
 static_assert(sizeof(Segments<float>) == 16384 && sizeof(Segments<double>) == 32768, "as in src/tiles.rs");
 
 // Outer units of the tables before come first: the last table that begins at or before a unit.

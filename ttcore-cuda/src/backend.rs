@@ -172,7 +172,7 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
         bags: impl IntoIterator<Item = Bags<'a, F>>,
         group: &mut Group<F, D>,
     ) -> Result<(), Error> {
-        check::same_layout("group", &plan.layout, &group.layout)?;
+        plan.check::<F>("group", &group.layout, group.make)?;
         group.clear();
         self.host.group(&mut self.threads.clone(), &plan.host, bags, &mut group.host)?;
         let sent = group.load(&self.device, plan).and_then(|()| {
@@ -193,10 +193,10 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
     ) -> Result<(), Error> {
         let Call { plan, group, queue, scratch } = call;
         let layout = &*plan.layout;
-        check::same_layout("group", layout, &group.layout)?;
-        check::same_layout("scratch", layout, &scratch.layout)?;
+        plan.check::<F>("group", &group.layout, group.make)?;
+        plan.check::<F>("scratch", &scratch.layout, scratch.make)?;
         if let Some(saved) = &saved {
-            check::same_layout("saved", layout, &saved.layout)?;
+            plan.check::<F>("saved", &saved.layout, saved.make)?;
         }
         collect_params(layout, params, &mut scratch.sinks)?;
         check::length("output", None, out.len(), group.bags * layout.stride())?;
@@ -226,9 +226,9 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
     ) -> Result<(), Error> {
         let Call { plan, group, queue, scratch } = call;
         let layout = &*plan.layout;
-        check::same_layout("group", layout, &group.layout)?;
-        check::same_layout("saved", layout, &saved.layout)?;
-        check::same_layout("scratch", layout, &scratch.layout)?;
+        plan.check::<F>("group", &group.layout, group.make)?;
+        plan.check::<F>("saved", &saved.layout, saved.make)?;
+        plan.check::<F>("scratch", &scratch.layout, scratch.make)?;
         saved.stamp.check(group.fingerprint, version)?;
         check::length("gradient of the output", None, grad_out.len(), group.bags * layout.stride())?;
         if let Some(grad_weights) = &grad_weights {
@@ -252,7 +252,7 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
         wanted: impl IntoIterator<Item = Expand<'a, Self>>,
     ) -> Result<(), Error> {
         let layout = &*plan.layout;
-        check::same_layout("scratch", layout, &scratch.layout)?;
+        plan.check::<F>("scratch", &scratch.layout, scratch.make)?;
         let wanted: Vec<_> = wanted.into_iter().collect();
         for Expand { table, params, rows, out } in &wanted {
             check::rows(layout, *table, rows)?;

@@ -103,7 +103,9 @@ impl Driver {
         let major = attribute(DeviceAttribute::ComputeCapabilityMajor)?;
         let minor = attribute(DeviceAttribute::ComputeCapabilityMinor)?;
         let ptx = nvrtc::compile((major, minor))?;
-        let module = Module::from_ptx(ptx.trim_end_matches('\0'), &[]).map_err(failed("load the kernels"))?;
+        // cust has no name for the most likely cause.
+        let load = "load the kernels (is NVRTC newer than the driver? `nvidia-smi` shows the version that it knows)";
+        let module = Module::from_ptx(ptx.trim_end_matches('\0'), &[]).map_err(failed(load))?;
         let function = |kernel: Kernel, double| {
             let name = kernel.entry(double).to_string_lossy();
             let function = module.get_function(name).map_err(failed("find a kernel"))?;
@@ -147,8 +149,9 @@ impl Primary {
 
 impl Drop for Kernels {
     fn drop(&mut self) {
-        // The module is unloaded from the current context. A failure leaves nothing to do.
+        // The module is unloaded from the current context, and not while a kernel runs. A failure leaves nothing to do.
         let _ = self.context.enter();
+        let _ = CurrentContext::synchronize();
     }
 }
 

@@ -9,7 +9,7 @@ use ttcore_cpu::group::TableGroup;
 use crate::device::{Device, Element};
 use crate::error::Error;
 use crate::fused;
-use crate::plan::{CorePlan, Plan, TablePlan};
+use crate::plan::{CorePlan, Make, Plan, TablePlan};
 
 /// One batch of all tables.
 ///
@@ -17,6 +17,7 @@ use crate::plan::{CorePlan, Plan, TablePlan};
 /// is done. So the next batch is grouped, into another group, while the device computes with this one.
 pub struct Group<F: Element, D: Device> {
     pub(crate) layout: Arc<Layout>,
+    pub(crate) make: Make,
     pub(crate) host: ttcore_cpu::Group<F>,
     pub(crate) bags: usize,
     pub(crate) fingerprint: u64,
@@ -59,6 +60,7 @@ impl<F: Element, D: Device> Group<F, D> {
         let counts = |table: &TablePlan| Counts { runs: vec![0; table.cores.len()], ..Counts::default() };
         Self {
             layout: plan.layout.clone(),
+            make: plan.make,
             host,
             bags: 0,
             fingerprint: 0,

@@ -2,7 +2,7 @@
 //! and the update of parameters.
 //!
 //! Matrices are row major, a sample a row. Products are cuBLAS's in the type of the numbers (no TF32); all other sums have
-//! one owner and an order that follows from the sizes alone, so results are the same in every run. Losses are summed in
+//! one owner and an order that follows from the sizes alone, so results are the same in every run (cuBLAS's of one version on one model of GPU). Losses are summed in
 //! `f64`. Nothing here waits for the device but [`Layers::tally`].
 
 use std::marker::PhantomData;
@@ -115,6 +115,15 @@ impl FeatureSize {
     /// Numbers of a sample's interaction: a feature, and the products of all pairs.
     pub fn width(&self) -> usize {
         self.dim + self.pairs()
+    }
+
+    /// That a block has room for the features of a sample, forward and backward.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`].
+    pub fn check<F: Element>(&self) -> Result<(), Error> {
+        self.shared::<F>(true).map(|_| ())
     }
 
     fn pairs(&self) -> usize {
@@ -370,6 +379,10 @@ impl<F: Element, D: Device> Layers<'_, F, D> {
         let gemm = Gemm { transpose, m, n, k, leading, matrices: Matrices::One(matrices) };
         if m == 0 || n == 0 {
             return Ok(());
+        }
+        if k == 0 {
+            // SAFETY: as below.
+            return unsafe { self.device.zero(self.queue, matrices[2], m * n * F::BYTES) };
         }
         // SAFETY: the matrices are views whose lengths were checked, the one that is written exclusive; later work on them
         // is ordered behind.

@@ -7,11 +7,12 @@ use ttcore::check::Stamp;
 
 use crate::args::Sink;
 use crate::device::Device;
-use crate::plan::Plan;
+use crate::plan::{Make, Plan};
 
 /// What forward leaves for backward.
 pub struct Saved<D: Device> {
     pub(crate) layout: Arc<Layout>,
+    pub(crate) make: Make,
     pub(crate) stamp: Stamp,
     pub(crate) memory: D::Memory,
 }
@@ -19,6 +20,7 @@ pub struct Saved<D: Device> {
 /// Memory for intermediate values.
 pub struct Scratch<D: Device> {
     pub(crate) layout: Arc<Layout>,
+    pub(crate) make: Make,
     pub(crate) memory: D::Memory,
     /// What becomes of each table's gradients in a call, and where its parameters are.
     pub(crate) sinks: Vec<Sink>,
@@ -26,12 +28,12 @@ pub struct Scratch<D: Device> {
 
 impl<D: Device> Saved<D> {
     pub(crate) fn new(plan: &Plan, memory: D::Memory) -> Self {
-        Self { layout: plan.layout.clone(), stamp: Stamp::default(), memory }
+        Self { layout: plan.layout.clone(), make: plan.make, stamp: Stamp::default(), memory }
     }
 }
 
 impl<D: Device> Scratch<D> {
     pub(crate) fn new(plan: &Plan, memory: D::Memory) -> Self {
-        Self { layout: plan.layout.clone(), memory, sinks: Vec::with_capacity(plan.tables.len()) }
+        Self { layout: plan.layout.clone(), make: plan.make, memory, sinks: Vec::with_capacity(plan.tables.len()) }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ttcore::{Layout, Table, TtShape};
+use ttcore::{Layout, Table, TtShape, check};
 
 use crate::args::{FUSED_TABLES, FusedTable, FusedUnit};
 use crate::backend::Method;
@@ -13,10 +13,19 @@ use crate::tiles::{self, Tiling};
 /// Lists begin at multiples of this: what the largest load of a GPU wants.
 const ALIGNMENT: usize = 16;
 
+/// What sizes and places depend on beside the layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Make {
+    double: bool,
+    method: Method,
+    chunk: usize,
+}
+
 /// What [`Cuda`](crate::Cuda) knows of a layout before any batch.
 #[derive(Debug)]
 pub struct Plan {
     pub(crate) layout: Arc<Layout>,
+    pub(crate) make: Make,
     /// Groups batches.
     pub(crate) host: ttcore_cpu::Plan,
     /// Lookups of a chunk of the batched algorithm.
@@ -142,7 +151,15 @@ impl Plan {
         let fused = FusedPlan::new::<F>(&layout, fused, &mut group);
         let scratch = ScratchPlan::new::<F>(&layout, chunk, &fused, &mut tables);
         let (group_bytes, saved_bytes) = (group.bytes, saved.bytes);
-        Ok(Self { layout: Arc::new(layout), host, chunk, tables, fused, scratch, group_bytes, saved_bytes })
+        let make = Make { double: F::DOUBLE, method, chunk };
+        Ok(Self { layout: Arc::new(layout), make, host, chunk, tables, fused, scratch, group_bytes, saved_bytes })
+    }
+
+    /// That this is a plan for numbers of type `F`, and a value one that was made for such a plan.
+    pub(crate) fn check<F: Element>(&self, what: &'static str, layout: &Layout, make: Make) -> Result<(), Error> {
+        check::same_layout(what, &self.layout, layout)?;
+        let same = self.make.double == F::DOUBLE && self.make == make;
+        if same { Ok(()) } else { Err(ttcore::Error::OtherPlan { what }.into()) }
     }
 
     /// Whether the fused kernels take a table.

@@ -8,7 +8,7 @@ use ttcore::backend::{Call, Version};
 use ttcore::{Backend, Bags, EmbeddingBagCollection, Layout, Mode, Offsets, Pooling, Table, TableConfig, TtShape};
 use ttcore_cuda::args::Args;
 use ttcore_cuda::device::{Dims, Gemm, Kernel};
-use ttcore_cuda::{Cuda, Device, Emulator, Error};
+use ttcore_cuda::{Cuda, Device, Emulator, Error, Method};
 
 /// What the device was asked for in a step: kernels with their dimensions and arguments, or the name of anything else.
 #[derive(Debug, PartialEq)]
@@ -158,4 +158,37 @@ fn a_group_without_a_batch_launches_nothing() {
     let call = Call { plan: &plan, group: &group, queue: &mut (), scratch: &mut scratch };
     backend.forward(call, Version(0), [params.view()], out.view_mut(), None).expect("nothing to do");
     assert_eq!(recorder.0.take(), []);
+}
+
+/// Sizes depend on more than the tables: values for other numbers, another method or another chunk are refused.
+#[test]
+fn values_of_another_make_are_refused() {
+    let shape = TtShape::with_rank(60, &[4, 5, 3], &[2, 2, 2], 3).expect("a shape");
+    let layout = || Layout::new(vec![Table::tt(shape.clone())], 2, 8).expect("a layout");
+    let fused = || Cuda::<f32, _>::new(Emulator);
+    let batched = || fused().with_method(Method::Batched);
+    let makes = [fused(), batched(), batched().with_chunk(3)];
+    let bags = Bags::new(60, &[0u32, 1, 2], Offsets::Starts(&[0, 2]), Pooling::Sum, None).expect("bags");
+    for (number, backend) in makes.iter().enumerate() {
+        let plan = backend.plan(&mut (), layout()).expect("a plan");
+        for (other, others) in makes.iter().enumerate() {
+            let other_plan = others.plan(&mut (), layout()).expect("a plan");
+            let mut group = backend.new_group(&mut (), &plan).expect("memory");
+            backend.group(&mut (), &plan, [bags], &mut group).expect("a batch");
+            let mut scratch = others.new_scratch(&mut (), &other_plan).expect("memory");
+            let params = backend.alloc(&mut (), shape.parameters()).expect("memory");
+            let mut out = backend.alloc(&mut (), 2 * 8).expect("memory");
+            let call = Call { plan: &plan, group: &group, queue: &mut (), scratch: &mut scratch };
+            let done = backend.forward(call, Version(0), [params.view()], out.view_mut(), None);
+            let refused = Err(Error::Contract(ttcore::Error::OtherPlan { what: "scratch" }));
+            assert_eq!(done, if number == other { Ok(()) } else { refused });
+        }
+    }
+    // A plan for numbers of half the size.
+    let wide = Cuda::<f64, _>::new(Emulator);
+    let plan = fused().plan(&mut (), layout()).expect("a plan");
+    let mut group = wide.new_group(&mut (), &plan).expect("memory");
+    let bags = Bags::new(60, &[0u32, 1, 2], Offsets::Starts(&[0, 2]), Pooling::Sum, None).expect("bags");
+    let error = wide.group(&mut (), &plan, [bags], &mut group).expect_err("a plan for f32");
+    assert_eq!(error, Error::Contract(ttcore::Error::OtherPlan { what: "group" }));
 }

@@ -109,7 +109,12 @@ fn many_rows_of_one_pair() {
 /// A row of each `i_2` in most lookups: units with popular rows one after the other.
 #[test]
 fn popular_rows() {
-    let tables = vec![Table::tt(shape([5, 6, 7], [2, 2, 2], [4, 4])), Table::dense(30, 5).expect("a table")];
+    let tables = vec![
+        Table::tt(shape([5, 6, 7], [2, 2, 2], [4, 4])),
+        // A unit of as many columns as a block sums of a popular row at once, in either type, and more.
+        Table::tt(shape([5, 6, 7], [8, 4, 8], [2, 8])),
+        Table::dense(30, 5).expect("a table"),
+    ];
     let row = |table: &Table, j: usize| if j.is_multiple_of(4) { scattered(table, j) } else { 3 + 7 * (j as u64 % 6) };
     holds(&case(tables, 20, row));
 }

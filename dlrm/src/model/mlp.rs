@@ -12,13 +12,20 @@ use super::parallel::{Parts, for_each};
 ///
 /// In the reference model every layer is followed by a ReLU, the last one of the bottom MLP included; the last layer of
 /// the top MLP gives the logit instead.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Mlp<F> {
     layers: Vec<Linear<F>>,
     /// Whether a ReLU follows the last layer too.
     relu_last: bool,
     /// Whether weights may have been set.
     changed: bool,
+}
+
+impl<F: Clone> Clone for Mlp<F> {
+    fn clone(&self) -> Self {
+        // Wherever it goes, its weights are new there.
+        Self { layers: self.layers.clone(), relu_last: self.relu_last, changed: true }
+    }
 }
 
 /// What an MLP leaves of some samples: outputs of each layer, `[B][outputs]`, and gradients of them.
@@ -56,6 +63,12 @@ impl<F: Real> Mlp<F> {
     pub(super) fn trace(&self, rows: usize) -> Trace<F> {
         let outputs: Vec<_> = self.layers.iter().map(|layer| vec![F::zero(); rows * layer.outputs()]).collect();
         Trace { gradients: outputs.clone(), outputs }
+    }
+
+    /// Whether weights may have been set since [`Mlp::take_changed`].
+    #[cfg(any(feature = "cuda", feature = "emulator"))]
+    pub(super) fn changed(&self) -> bool {
+        self.changed
     }
 
     /// Whether weights may have been set since this was last asked.

@@ -182,7 +182,7 @@ impl<B: Engine> Dlrm<B> {
     ///
     /// [`StepError::NonFinite`] if a number of the batch, or one that it comes to, is not finite. All parameters and states
     /// are as before then; only caches have counted the lookups. [`StepError::Backend`] with [`ttcore::Error`] for
-    /// samples that do not fit the model, or with the backend's own.
+    /// samples that do not fit the model, or with the backend's own, after which the model may be half of each.
     pub fn train_step(
         &mut self,
         queue: &mut B::Queue,

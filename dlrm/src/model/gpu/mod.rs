@@ -77,6 +77,7 @@ impl<F: Number + Element, D: Device> DensePart<Cuda<F, D>> for Gpu<F, D> {
 
     fn new(on: &Cuda<F, D>, queue: &mut D::Queue, model: DenseModel<F>) -> Result<Self, Error> {
         let DenseModel { bottom, top, interaction, largest_batch } = model;
+        FeatureSize { batch: largest_batch, dim: interaction.dim, embeddings: interaction.embeddings }.check::<F>()?;
         let mut layers = Vec::new();
         let (mut end, mut partial) = (0, 0);
         for mlp in [&bottom, &top] {

@@ -14,8 +14,7 @@ impl<F: Number + Element, D: Device> Gpu<F, D> {
     pub(super) fn send_parameters(&mut self, on: &Cuda<F, D>, queue: &mut D::Queue) -> Result<(), Error> {
         let all = self.parameters.values.view().len();
         let mut places = self.layers.iter().map(|layer| layer.place.clone());
-        // Each MLP says so once.
-        if !self.mlps.each_mut().map(Mlp::take_changed).contains(&true) {
+        if !self.mlps.iter().any(Mlp::changed) {
             return Ok(());
         }
         for (layer, place) in self.mlps.iter().flat_map(Mlp::layers).zip(&mut places) {
@@ -27,6 +26,8 @@ impl<F: Number + Element, D: Device> Gpu<F, D> {
                 on.upload(queue, state, part_mut::<F, D>(&mut self.parameters.state, shifted(&place, plane * all)))?;
             }
         }
+        // After an error they are sent again.
+        self.mlps.iter_mut().for_each(|mlp| _ = mlp.take_changed());
         Ok(())
     }
 
