@@ -112,7 +112,7 @@ impl Model {
     }
 
     fn update(&self, lr: f64, params: &mut [f64], grads: &[f64], state: &mut [f64]) {
-        let update = Update { rule: self.rule, lr, core_lr_multiplier: 1.0, step: 1 };
+        let update = Update { rule: self.rule, ..Update::sgd(lr) };
         update.apply(lr, params, grads, [state, &mut []]);
     }
 

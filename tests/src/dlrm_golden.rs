@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use dlrm::model::{Dlrm, Engine, ModelConfig, Samples};
 use serde::Deserialize;
-use ttcore::{Real, TableConfig, TtShape};
+use ttcore::{Real, Rule, TableConfig, TtShape};
 use ttcore_cpu::Isa;
 
 use crate::golden::{KINDS, cases};
@@ -58,7 +58,8 @@ impl Golden {
         let table = |(number, &rows): (usize, &u64)| match self.tt.get(&number) {
             None => TableConfig::dense(rows, self.dim).expect("a table"),
             Some(tt) => {
-                TableConfig::tt(TtShape::new(rows, &tt.row_factors, &tt.col_factors, &tt.ranks).expect("a shape"))
+                let shape = TtShape::new(rows, &tt.row_factors, &tt.col_factors, &tt.ranks).expect("a shape");
+                TableConfig::tt(shape).with_rule(Rule::Sgd)
             }
         };
         let tables = self.table_rows.iter().enumerate().map(table).collect();

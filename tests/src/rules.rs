@@ -1,6 +1,8 @@
 //! The update rules, and how accurately a step by one of them can be compared.
 
-use ttcore::{Real, Rule, Table, Update};
+use std::ops::Range;
+
+use ttcore::{CoreRule, Real, Rule, Table, TtShape, Update};
 
 use crate::tolerance::Expected;
 
@@ -11,6 +13,9 @@ pub const EPS: f64 = 0.125;
 /// All rules, with constants that keep a step comparable.
 pub const RULES: [Rule; 3] =
     [Rule::Sgd, Rule::Adagrad { eps: EPS }, Rule::Adam { beta1: 0.75, beta2: 0.875, eps: EPS }];
+
+/// All rules of cores, alike.
+pub const CORE_RULES: [CoreRule; 2] = [CoreRule::ElementWise, CoreRule::AdagradNorm { eps: EPS }];
 
 /// How many times a small change of the gradient is found in the step, divided by the learning rate, at most.
 ///
@@ -40,29 +45,70 @@ pub fn applied<F: Real>(
 ) -> (Expected, Expected) {
     let [mut new, mut new_state, grads] =
         [params, state, grads].map(|from| from.iter().map(|&x| F::of(x)).collect::<Vec<F>>());
-    let cores = table.core_parameters();
-    let (first, second) = new_state.split_at_mut(params.len().min(state.len()));
+    let (cores, layout) = (table.core_parameters(), update.state_layout(table));
+    let norm = match update.core_rule {
+        CoreRule::AdagradNorm { eps } => table.cores().map(|shape| (eps, slices(shape))),
+        _ => None,
+    };
+    if let Some((eps, slices)) = &norm {
+        for (number, range) in slices.iter().enumerate() {
+            let (slice, grads) = (&mut new[range.clone()], &grads[range.clone()]);
+            CoreRule::adagrad_norm(*eps, update.core_lr(), slice, grads, &mut new_state[number]);
+        }
+    }
+    // Parameters of cores that slices have a rule for have no other state.
     for (range, lr) in [(0..cores, update.core_lr()), (cores..params.len(), update.lr)] {
-        let planes = [&mut *first, &mut *second].map(|plane| plane.get_mut(range.clone()).unwrap_or_default());
-        update.apply(lr, &mut new[range.clone()], &grads[range], planes);
+        if range.end == cores && norm.is_some() {
+            continue;
+        }
+        let [first, second] = [0, 1].map(|plane| layout.plane(plane, range.clone()));
+        let mut planes = [new_state[first.clone()].to_vec(), new_state[second.clone()].to_vec()];
+        let [one, two] = &mut planes;
+        update.apply(lr, &mut new[range.clone()], &grads[range], [one, two]);
+        for (range, plane) in [first, second].into_iter().zip(planes) {
+            new_state[range].copy_from_slice(&plane);
+        }
     }
     let host = |values: &[F]| values.iter().map(|x| x.as_f64()).collect::<Vec<f64>>();
+    let size = |before: f64, after: F, change: f64| before.abs() + after.as_f64().abs() + change;
 
     // A rule that keeps what no lookup touched must keep its bits: scale zero.
     let moves = |sum: f64| sum > 0.0 || !update.rule.keeps_untouched();
     let lr = |i: usize| if i < cores { update.core_lr() } else { update.lr };
     let scale = |i: usize| {
         let step = lr(i) * amplification(update.rule) * sums[i];
-        if moves(sums[i]) { params[i].abs() + new[i].as_f64().abs() + step } else { 0.0 }
+        if moves(sums[i]) { size(params[i], new[i], step) } else { 0.0 }
     };
-    let state_scale = |i: usize| {
-        let sum = sums[i % params.len()];
-        // The mean of Adam is linear in the gradient, all other state is quadratic: a change of g by e is one of 2 g e.
-        let linear = matches!(update.rule, Rule::Adam { .. }) && i < params.len();
-        let change = if linear { sum } else { 2.0 * sum * sum };
-        if moves(sum) { state[i].abs() + new_state[i].as_f64().abs() + change } else { 0.0 }
-    };
-    let params_scale = (0..params.len()).map(scale).collect();
-    let state_scale = (0..state.len()).map(state_scale).collect();
+    let mut params_scale: Vec<f64> = (0..params.len()).map(scale).collect();
+    let mut state_scale = vec![0.0; state.len()];
+    for plane in 0..update.rule.state_per_parameter() {
+        for (i, &sum) in sums.iter().enumerate().skip(if norm.is_some() { cores } else { 0 }) {
+            let at = layout.plane(plane, i..i + 1).start;
+            // The mean of Adam is linear in the gradient, all other state is quadratic: a change of g by e is one of 2 g e.
+            let linear = matches!(update.rule, Rule::Adam { .. }) && plane == 0;
+            let change = if linear { sum } else { 2.0 * sum * sum };
+            state_scale[at] = if moves(sum) { size(state[at], new_state[at], change) } else { 0.0 };
+        }
+    }
+    // With r = sqrt(h + |g|^2), a change of g by e changes g_i / (r + eps) by (|e_i| + |e|) / eps at most. A sum of n squares
+    // rounds n times.
+    for (number, range) in norm.iter().flat_map(|(_, slices)| slices.iter().enumerate()) {
+        let (n, square) = (range.len() as f64, sums[range.clone()].iter().map(|s| s * s).sum::<f64>());
+        if square == 0.0 {
+            params_scale[range.clone()].fill(0.0);
+            continue;
+        }
+        for i in range.clone() {
+            let step = update.core_lr() * (n * sums[i] + square.sqrt()) / EPS;
+            params_scale[i] = size(params[i], new[i], step);
+        }
+        state_scale[number] = size(state[number], new_state[number], (n + 2.0) * square);
+    }
     (Expected { value: host(&new), scale: params_scale }, Expected { value: host(&new_state), scale: state_scale })
+}
+
+/// Where all slices lie, in order.
+fn slices(shape: &TtShape) -> Vec<Range<usize>> {
+    let slices = |k: usize| (0..shape.row_factors()[k]).map(move |i| shape.slice_range(k, i));
+    (0..shape.cores()).flat_map(slices).collect()
 }

@@ -28,6 +28,9 @@ fn mean_square(values: &[f64]) -> f64 {
     values.iter().map(|w| w * w).sum::<f64>() / values.len() as f64
 }
 
+/// Those that give a table the variance of a dense one.
+const SCALES: [Scale; 2] = [Scale::Isometric, Scale::Calibrated];
+
 #[test]
 fn the_table_has_the_variance_of_a_dense_one() {
     let shapes = [
@@ -39,16 +42,16 @@ fn the_table_has_the_variance_of_a_dense_one() {
         TtShape::new(600, &[5, 5, 5, 5], &[2, 2, 2, 2], &[1, 3, 5, 2, 1]),
     ];
     for shape in shapes.map(|shape| shape.expect("a shape")) {
-        for entries in ENTRIES {
-            let init = CoreInit { entries, scale: Scale::Calibrated };
+        for (entries, scale) in ENTRIES.into_iter().flat_map(|entries| SCALES.map(|scale| (entries, scale))) {
+            let init = CoreInit { entries, scale };
             let target = 1.0 / (3.0 * shape.rows() as f64);
             let (variance, error) = over_seeds(96, |seed| {
                 mean_square(&TtCores::<f64>::init(shape.clone(), &init, seed).expand().expect("a table"))
             });
-            assert!(error < 0.06 * target, "{shape:?} {entries:?}: too uncertain to say, {error:e} of {target:e}");
+            assert!(error < 0.06 * target, "{shape:?} {init:?}: too uncertain to say, {error:e} of {target:e}");
             assert!(
                 (variance - target).abs() < 4.5 * error.max(1e-12 * target),
-                "{shape:?} {entries:?}: {variance:e} {target:e}"
+                "{shape:?} {init:?}: {variance:e} {target:e}"
             );
             let std = init.report(&shape).std_table;
             assert!((std * std / target - 1.0).abs() < 1e-12, "the report says the same");
@@ -75,8 +78,8 @@ fn the_published_scale_is_too_wide_by_the_factors_it_leaves_out() {
 fn the_step_size_is_the_squared_norm_of_the_gradient() {
     // K = sum over the cores of |dW/dG_k|^2, for one entry of the table.
     let shape = TtShape::new(60, &[4, 4, 4], &[2, 2, 2], &[1, 3, 4, 1]).expect("a shape");
-    for entries in ENTRIES {
-        let init = CoreInit { entries, scale: Scale::Calibrated };
+    for (entries, scale) in ENTRIES.into_iter().flat_map(|entries| SCALES.map(|scale| (entries, scale))) {
+        let init = CoreInit { entries, scale };
         let (step, error) = over_seeds(400, |seed| {
             let cores = TtCores::<f64>::init(shape.clone(), &init, seed);
             let (mut grads, mut scratch) = (vec![0.0; shape.parameters()], vec![0.0; 1000]);
@@ -86,11 +89,29 @@ fn the_step_size_is_the_squared_norm_of_the_gradient() {
             grads.iter().map(|g| g * g).sum()
         });
         let want = init.report(&shape).step;
-        assert!(
-            error < 0.08 * want && (step - want).abs() < 4.5 * error,
-            "{entries:?}: {step:e} {want:e} +- {error:e}"
-        );
+        assert!(error < 0.08 * want && (step - want).abs() < 4.5 * error, "{init:?}: {step:e} {want:e} +- {error:e}");
     }
+}
+
+#[test]
+fn isometric_slices_keep_lengths() {
+    // E[G G^T] = 1 before the core of the largest slices, E[G^T G] = 1 behind it.
+    let shape = TtShape::new(500, &[40, 5, 40], &[2, 2, 4], &[1, 8, 9, 1]).expect("a shape");
+    let init = CoreInit::default();
+    let squares = |k: usize| {
+        over_seeds(200, |seed| {
+            let cores = TtCores::<f64>::init(shape.clone(), &init, seed);
+            let slice = cores.core(k);
+            slice.iter().map(|w| w * w).sum::<f64>() / shape.row_factors()[k] as f64
+        })
+    };
+    for (k, want) in [(0, 2.0), (2, 4.0)] {
+        let (square, error) = squares(k);
+        assert!((square - want).abs() < 4.5 * error && error < 0.05, "core {k}: {square} {want} +- {error}");
+    }
+    let (square, error) = squares(1);
+    let want = shape.slice_len(1) as f64 / 1500.0;
+    assert!((square - want).abs() < 4.5 * error && error < 0.05 * want, "core 1: {square} {want} +- {error}");
 }
 
 #[test]

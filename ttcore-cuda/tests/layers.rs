@@ -175,7 +175,7 @@ fn losses_and_the_first_that_is_not_finite() {
 fn rules_are_those_of_the_core() {
     let (gpu, grads) = (Gpu::new(Emulator), draw(300, 1));
     for rule in [Rule::Sgd, Rule::Adagrad { eps: 1e-8 }, Rule::Adam { beta1: 0.9, beta2: 0.99, eps: 1e-8 }] {
-        let update = Update { rule, lr: 0.1, core_lr_multiplier: 3.0, step: 2 };
+        let update = Update { rule, core_lr_multiplier: 3.0, step: 2, ..Update::sgd(0.1) };
         let (mut want, planes) = (draw(300, 2), rule.state_per_parameter());
         let mut state = draw(300 * planes, 3).iter().map(|x| x + 1.0).collect::<Vec<f64>>();
         let (mut params, mut on_device) = (put(&gpu, &want), put(&gpu, &state));

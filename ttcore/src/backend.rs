@@ -44,7 +44,7 @@ pub enum Sink<'a, B: Backend> {
     Update {
         /// `[Table::parameters]`, as they were in forward; after the call, as the rule leaves them.
         params: B::ViewMut<'a>,
-        /// `[Rule::state_per_parameter][Table::parameters]`.
+        /// As long as [`Update::state_layout`] says, and laid out so.
         state: B::ViewMut<'a>,
         /// The rule, and with what learning rate.
         update: Update,

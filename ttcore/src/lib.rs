@@ -80,6 +80,7 @@ pub mod optim;
 mod real;
 pub mod reference;
 mod shape;
+mod state;
 mod table;
 
 pub use backend::Backend;
@@ -89,8 +90,9 @@ pub use cores::TtCores;
 pub use embedding::{EmbeddingBagCollection, Mode, TableConfig, TtEmbeddingBag};
 pub use error::{Error, Stale};
 pub use layout::Layout;
-pub use optim::{Rule, Update};
+pub use optim::{CoreRule, Rule, Update};
 pub use real::Real;
 pub use reference::Reference;
 pub use shape::{ShapeError, TtShape};
+pub use state::StateLayout;
 pub use table::Table;

@@ -224,6 +224,20 @@ impl TtShape {
         self.ranks[k] * self.col_factors[k] * self.ranks[k + 1]
     }
 
+    /// Slices of all cores, `m_1 + .. + m_d`.
+    pub fn slices(&self) -> usize {
+        self.row_factors.iter().sum()
+    }
+
+    /// The number of slice `G_k[i]` among all, those of `G_1` first.
+    ///
+    /// # Panics
+    ///
+    /// If `k >= d`.
+    pub fn slice_number(&self, k: usize, i: usize) -> usize {
+        self.row_factors[..k].iter().sum::<usize>() + i
+    }
+
     /// Where slice `G_k[i]` lies in the flat buffer of all cores.
     ///
     /// # Panics

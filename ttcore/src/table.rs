@@ -11,8 +11,8 @@ use crate::shape::TtShape;
 /// dense row for every cache slot: a cached lookup is one with another address, and pooling, weights and gradients
 /// never know the difference.
 ///
-/// Its parameters lie in one buffer: the cores `G_1 .. G_d`, then the dense rows `[dense_rows][N]`. Optimiser state has
-/// the same layout, once for each number of [`Rule::state_per_parameter`](crate::Rule::state_per_parameter).
+/// Its parameters lie in one buffer: the cores `G_1 .. G_d`, then the dense rows `[dense_rows][N]`. Optimiser state:
+/// see [`StateLayout`](crate::StateLayout).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     cores: Option<TtShape>,

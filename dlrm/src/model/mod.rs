@@ -220,7 +220,7 @@ impl<B: Engine> Dlrm<B> {
         let start = Instant::now();
         // The tables count the steps of the model.
         let step = self.tables.steps();
-        let update = Update { rule: self.config.rule(), lr, core_lr_multiplier: 1.0, step };
+        let update = Update { rule: self.config.rule(), step, ..Update::sgd(lr) };
         self.dense.update(self.tables.backend(), queue, &update, samples.dense)?;
         self.settle(queue)?;
         self.phases.update = start.elapsed();

@@ -9,7 +9,7 @@ use super::steps::{After, Before};
 use crate::batch::{Batch, HostBatch};
 use crate::case::{self, Case};
 use crate::oracle::{self, UNWRITTEN};
-use crate::rules::RULES;
+use crate::rules::{CORE_RULES, RULES};
 use crate::runner::check;
 use crate::tolerance::{Expected, assert_close, assert_same};
 
@@ -38,8 +38,10 @@ fn stories() -> impl Strategy<Value = Story> {
         2 => (case::shape(), 1..=4usize).prop_map(|(s, slots)| TableConfig::tt(s).with_cache(slots).expect("a cache")),
         1 => (1..=50u64, 1..=20usize).prop_map(|(rows, dim)| TableConfig::dense(rows, dim).expect("a table")),
     ];
-    let config = (table, prop::sample::select(RULES.to_vec()))
-        .prop_map(|(table, rule)| table.with_rule(rule).with_core_lr_multiplier(CORE_LR_MULTIPLIER));
+    let rules = (prop::sample::select(RULES.to_vec()), prop::sample::select(CORE_RULES.to_vec()));
+    let config = (table, rules).prop_map(|(table, (rule, core_rule))| {
+        table.with_rule(rule).with_core_rule(core_rule).with_core_lr_multiplier(CORE_LR_MULTIPLIER)
+    });
     vec(config, 1..=3).prop_flat_map(|configs| {
         let table = |config: &TableConfig| match config.table().cores() {
             Some(shape) => Table::tt(shape.clone()),
@@ -140,8 +142,13 @@ impl<B: Backend> Layer<B> {
         let batches = case.batches.iter().zip(&slots).zip(&rows).map(addressed).collect();
         let case = Case { layout: self.tables.layout().clone(), batches, seed: case.seed };
         let step = self.tables.steps() + 1;
-        let update =
-            |config: &TableConfig| Update { rule: config.rule(), lr: LR, core_lr_multiplier: CORE_LR_MULTIPLIER, step };
+        let update = |config: &TableConfig| Update {
+            rule: config.rule(),
+            core_rule: config.core_rule(),
+            lr: LR,
+            core_lr_multiplier: CORE_LR_MULTIPLIER,
+            step,
+        };
         let updates = self.tables.configs().map(update).collect();
         Before { grad_out: case.grad_out(), case, updates, params: self.params(), state: self.state() }
     }

@@ -1,14 +1,14 @@
 //! Where gradients go: accumulated, applied by a rule in the same pass, or nowhere.
 
 use proptest::prelude::*;
-use ttcore::{Backend, Rule, Table, TtShape, Update};
+use ttcore::{Backend, CoreRule, Rule, StateLayout, Table, TtShape, Update};
 
 use crate::batch::Batch;
 use crate::case::{self, Case};
 use crate::device::Device;
 use crate::harness::{Harness, HostSink};
 use crate::oracle;
-use crate::rules::{RULES, applied};
+use crate::rules::{CORE_RULES, RULES, applied};
 use crate::runner::check;
 use crate::tolerance::{Expected, assert_close, assert_same};
 
@@ -42,15 +42,16 @@ pub fn accumulate_adds<B: Backend>(device: &Device<B>) {
 /// dense rows with learning rates of their own, untouched parameters included.
 pub fn fused_is_accumulate_then_apply<B: Backend>(device: &Device<B>) {
     let multipliers = prop_oneof![Just(1.0), Just(0.25), Just(3.0)];
-    check((case::cases(), prop::sample::select(RULES.to_vec()), multipliers), |(case, rule, multiplier)| {
+    let rules = (prop::sample::select(RULES.to_vec()), prop::sample::select(CORE_RULES.to_vec()));
+    check((case::cases(), rules, multipliers), |(case, (rule, core_rule), multiplier)| {
         let mut harness = Harness::of(device, &case);
         let mut params = case.params();
-        let planes = rule.state_per_parameter();
         // State as of earlier steps, also of what this batch does not touch: Adam moves that too.
-        let state = |params: &Vec<f64>| oracle::absolute(&case.values(40, planes * params.len()));
-        let mut state: Vec<Vec<f64>> = params.iter().map(state).collect();
+        let len = |table: &Table| StateLayout::new(table, rule, core_rule).len();
+        let state = |table: &Table| oracle::absolute(&case.values(40, len(table)));
+        let mut state: Vec<Vec<f64>> = case.layout.tables().iter().map(state).collect();
         for step in 1..=3 {
-            let update = Update { rule, lr: 0.125, core_lr_multiplier: multiplier, step };
+            let update = Update { rule, core_rule, lr: 0.125, core_lr_multiplier: multiplier, step };
             let grad_out = case.values(40 + step, case.outputs());
             harness.forward(&params, case.bags());
             let grads = harness.grads(&params, &grad_out);
@@ -146,13 +147,15 @@ pub fn every_touched_slice_gets_its_gradient<B: Backend>(device: &Device<B>) {
 
 /// A gradient of zeros moves nothing while the state is fresh, even where a rule divides by its root alone.
 pub fn a_zero_gradient_moves_nothing<B: Backend>(device: &Device<B>) {
-    let rules = [RULES.to_vec(), vec![Rule::Adagrad { eps: 0.0 }]].concat();
-    check((case::cases(), prop::sample::select(rules)), |(case, rule)| {
+    let (rules, norm) =
+        ([RULES.to_vec(), vec![Rule::Adagrad { eps: 0.0 }]].concat(), CoreRule::AdagradNorm { eps: 0.0 });
+    let rules = (prop::sample::select(rules), prop::sample::select(vec![CoreRule::ElementWise, norm]));
+    check((case::cases(), rules), |(case, (rule, core_rule))| {
         let (mut harness, mut params) = (Harness::of(device, &case), case.params());
         harness.forward(&params, case.bags());
-        let planes = rule.state_per_parameter();
-        let mut state: Vec<Vec<f64>> = params.iter().map(|params| vec![0.0; planes * params.len()]).collect();
-        let update = Update { rule, ..Update::sgd(0.125) };
+        let update = Update { rule, core_rule, ..Update::sgd(0.125) };
+        let state = |table: &Table| vec![0.0; update.state_layout(table).len()];
+        let mut state: Vec<Vec<f64>> = case.layout.tables().iter().map(state).collect();
         harness.update(&mut params, &mut state, update, &vec![0.0; case.outputs()]);
         assert_same("parameters", &params.concat(), &case.params().concat());
         assert!(state.concat().iter().all(|&number| number == 0.0), "state");

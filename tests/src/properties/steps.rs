@@ -3,13 +3,13 @@
 //! What [`equivalence`](super::equivalence) compares between backends and [`bits`](super::bits) between runs.
 
 use proptest::prelude::*;
-use ttcore::{Backend, Real, Update};
+use ttcore::{Backend, Real, Table, Update};
 
 use crate::batch::Batch;
 use crate::case::Case;
 use crate::harness::{Harness, HostSink};
 use crate::oracle;
-use crate::rules::{RULES, applied};
+use crate::rules::{CORE_RULES, RULES, applied};
 use crate::tolerance::{Expected, assert_close, assert_same};
 
 /// Tables in one layout, their batches, and a rule for each.
@@ -24,8 +24,10 @@ pub struct Story {
 /// Stories of these cases, with any rules and learning rates.
 pub(super) fn stories(cases: impl Strategy<Value = Case>) -> impl Strategy<Value = Story> {
     let multipliers = prop_oneof![Just(1.0), Just(0.25), Just(3.0)];
-    let update = (prop::sample::select(RULES.to_vec()), multipliers).prop_map(|(rule, core_lr_multiplier)| Update {
+    let rules = (prop::sample::select(RULES.to_vec()), prop::sample::select(CORE_RULES.to_vec()));
+    let update = (rules, multipliers).prop_map(|((rule, core_rule), core_lr_multiplier)| Update {
         rule,
+        core_rule,
         core_lr_multiplier,
         ..Update::sgd(0.125)
     });
@@ -61,10 +63,10 @@ impl Story {
     pub(super) fn begin(&self) -> Before {
         let params = self.case.params();
         let updates: Vec<Update> = self.updates.iter().copied().cycle().take(params.len()).collect();
-        let state = |(update, params): (&Update, &Vec<f64>)| {
-            oracle::absolute(&self.case.values(40, update.rule.state_per_parameter() * params.len()))
+        let state = |(update, table): (&Update, &Table)| {
+            oracle::absolute(&self.case.values(40, update.state_layout(table).len()))
         };
-        let state = updates.iter().zip(&params).map(state).collect();
+        let state = updates.iter().zip(self.case.layout.tables()).map(state).collect();
         Before { grad_out: self.case.grad_out(), case: self.case.clone(), updates, params, state }
     }
 }

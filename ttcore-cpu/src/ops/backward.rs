@@ -3,11 +3,11 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
-use ttcore::Real;
+use ttcore::{CoreRule, Real};
 
 use super::forward::{dense_range, lock};
 use super::nodes::{blocks, stack_parents};
-use super::sinks::RawSink;
+use super::sinks::{Owned, RawSink};
 use crate::group::{Group, Level, Part, Task};
 use crate::memory::{Gradients, Local, Values};
 use crate::plan::{Plan, Tree};
@@ -123,7 +123,7 @@ impl<F: Real> Backward<'_, F> {
             let grad = &mut local.slice[..table.dim()];
             self.row(kernels, task.table, batch.core_rows + dense, grad);
             // SAFETY: a dense row belongs to the task that has it, in this region the only one that uses dense rows.
-            unsafe { sink.apply(kernels, dense_range(table, batch.dense[dense]), false, grad) };
+            unsafe { sink.apply(kernels, Owned::Rows(dense_range(table, batch.dense[dense])), grad) };
         }
     }
 
@@ -140,7 +140,8 @@ impl<F: Real> Backward<'_, F> {
         let mut local = lock(&self.locals[self.threads.current() % self.locals.len()]);
         let Local { stack, grads, slice: slice_grad, transposed } = &mut *local;
         for group in task.range.clone() {
-            let range = tree.shape.slice_range(k - 1, level.digit(group));
+            let owned = Owned::Slice { shape: &tree.shape, k: k - 1, i: level.digit(group) };
+            let range = owned.range();
             // A gradient that is one product can be subtracted as it is computed, without being written.
             let rate = sink.core_rate().filter(|_| k > 1 && level.nodes(group).len() <= tree.block(k));
             for (number, block) in blocks(level.nodes(group), if k == 1 { 1 } else { tree.block(k) }).enumerate() {
@@ -188,7 +189,7 @@ impl<F: Real> Backward<'_, F> {
             }
             if k > 1 && rate.is_none() {
                 // SAFETY: a slice belongs to the task that has its group; other regions do not read it.
-                unsafe { sink.apply(kernels, range.clone(), true, &slice_grad[..range.len()]) };
+                unsafe { sink.apply(kernels, owned, &slice_grad[..range.len()]) };
             }
         }
     }
@@ -226,9 +227,9 @@ impl<F: Real> Backward<'_, F> {
             } else {
                 from_children(kernels, level, node, &gradients.parents[1], grad);
             }
-            let range = tree.shape.slice_range(0, level.digit(node));
+            let owned = Owned::Slice { shape: &tree.shape, k: 0, i: level.digit(node) };
             // SAFETY: a slice belongs to the task that has it; nothing reads the first core in this region.
-            unsafe { self.sinks[task.table].apply(kernels, range, true, grad) };
+            unsafe { self.sinks[task.table].apply(kernels, owned, grad) };
         }
     }
 
@@ -256,38 +257,39 @@ impl<F: Real> Backward<'_, F> {
                 kernels.gemm(size, row_grad, (1, cols), product(row), rank, transposed, rank, number > 0);
             }
             kernels.transpose(cols, rank, transposed, slice);
-            let range = tree.shape.slice_range(k, nodes.last.digit(group));
+            let owned = Owned::Slice { shape: &tree.shape, k, i: nodes.last.digit(group) };
             // SAFETY: a slice belongs to the task that has it; nothing reads the last core in this region.
-            unsafe { self.sinks[task.table].apply(kernels, range, true, slice) };
+            unsafe { self.sinks[task.table].apply(kernels, owned, slice) };
         }
     }
 
     /// Applies a rule that changes parameters without a gradient to those the batch did not touch.
     fn untouched<K: Kernels<F>>(&self, kernels: K, table: usize) {
         let sink = &self.sinks[table];
-        let Some(_) = sink.visits_all() else { return };
+        let Some(update) = sink.visits_all() else { return };
         let batch = &self.group.tables[table];
-        let decay = |cores: bool, range: Range<usize>| {
+        let decay = |owned: fn(Range<usize>) -> Owned<'static>, range: Range<usize>| {
             let zeros = [F::zero(); 256];
             for start in range.clone().step_by(zeros.len()) {
                 let end = range.end.min(start + zeros.len());
                 // SAFETY: a table belongs to one task in this region.
-                unsafe { sink.apply(kernels, start..end, cores, &zeros[..end - start]) };
+                unsafe { sink.apply(kernels, owned(start..end), &zeros[..end - start]) };
             }
         };
-        if let Some(tree) = &self.plan.trees[table] {
+        // A rule of slices leaves those alone that no lookup touches.
+        if let (Some(tree), CoreRule::ElementWise) = (&self.plan.trees[table], update.core_rule) {
             let levels = batch.nodes.levels.iter().map(Level::digits).chain([batch.nodes.last.digits()]);
             for (k, digits) in levels.enumerate() {
                 let slice = |digit: usize| tree.shape.core_range(k).start + digit * tree.shape.slice_len(k);
                 let touched = digits.iter().map(|&digit| digit as usize);
-                gaps(touched, tree.shape.row_factors()[k], |gap| decay(true, slice(gap.start)..slice(gap.end)));
+                gaps(touched, tree.shape.row_factors()[k], |gap| decay(Owned::Cores, slice(gap.start)..slice(gap.end)));
             }
         }
         let shape = &self.plan.layout.tables()[table];
         let touched = batch.dense.iter().map(|&dense| dense as usize);
         gaps(touched, shape.dense_rows() as usize, |gap| {
             let start = shape.core_parameters();
-            decay(false, start + gap.start * shape.dim()..start + gap.end * shape.dim());
+            decay(Owned::Rows, start + gap.start * shape.dim()..start + gap.end * shape.dim());
         });
     }
 }

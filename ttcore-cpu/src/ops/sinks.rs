@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use ttcore::backend::Sink;
-use ttcore::{Backend, Error, Layout, Real, Rule, Table, Update, check};
+use ttcore::{Backend, CoreRule, Error, Layout, Real, Rule, StateLayout, Table, TtShape, Update, check};
 
 use crate::shared::Shared;
 use crate::simd::Kernels;
@@ -16,8 +16,34 @@ pub(crate) struct RawSink<'c, F> {
     pub(super) params: Shared<'c, F>,
     /// Gradients, or state planes; empty for a frozen table.
     target: Shared<'c, F>,
-    /// Numbers of a state plane.
-    parameters: usize,
+    /// Where the state is, for an update.
+    layout: StateLayout,
+}
+
+/// Some parameters with one owner.
+#[derive(Clone, Debug)]
+pub(super) enum Owned<'t> {
+    /// Slice `i` of core `k` (from 0).
+    Slice {
+        /// The shape of the cores.
+        shape: &'t TtShape,
+        k: usize,
+        i: usize,
+    },
+    /// Numbers of cores that are no whole slice: for rules of elements only.
+    Cores(Range<usize>),
+    /// Of dense rows.
+    Rows(Range<usize>),
+}
+
+impl Owned<'_> {
+    /// Where they lie among the parameters.
+    pub(super) fn range(&self) -> Range<usize> {
+        match self {
+            Self::Slice { shape, k, i } => shape.slice_range(*k, *i),
+            Self::Cores(range) | Self::Rows(range) => range.clone(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,28 +77,24 @@ impl<'c, F: Real> RawSink<'c, F> {
         B: for<'v> Backend<Float = F, View<'v> = &'v [F], ViewMut<'v> = &'v mut [F]>,
     {
         let parameters = table.parameters();
+        let layout = StateLayout::new(table, Rule::Sgd, CoreRule::ElementWise);
         let length = |what, got, want| check::length(what, Some(t), got, want);
         Ok(match sink {
             Sink::Accumulate { params, grads } => {
                 length("parameters", params.len(), parameters)?;
                 length("gradients", grads.len(), parameters)?;
                 let (params, target) = (Shared::read_only(params), Shared::new(grads));
-                Self { kind: Kind::Accumulate, params, target, parameters }
+                Self { kind: Kind::Accumulate, params, target, layout }
             }
             Sink::Update { params, state, update } => {
                 length("parameters", params.len(), parameters)?;
-                length("optimiser state", state.len(), update.rule.state_per_parameter() * parameters)?;
+                length("optimiser state", state.len(), update.state_layout(table).len())?;
                 let (params, target) = (Shared::new(params), Shared::new(state));
-                Self { kind: Kind::Update(update), params, target, parameters }
+                Self { kind: Kind::Update(update), params, target, layout: update.state_layout(table) }
             }
             Sink::Frozen { params } => {
                 length("parameters", params.len(), parameters)?;
-                Self {
-                    kind: Kind::Frozen,
-                    params: Shared::read_only(params),
-                    target: Shared::read_only(&[]),
-                    parameters,
-                }
+                Self { kind: Kind::Frozen, params: Shared::read_only(params), target: Shared::read_only(&[]), layout }
             }
         })
     }
@@ -84,7 +106,9 @@ impl<'c, F: Real> RawSink<'c, F> {
     /// The learning rate of the cores, if all that is done with their gradient is to subtract so many times it.
     pub(super) fn core_rate(&self) -> Option<F> {
         match self.kind {
-            Kind::Update(update) if update.rule == Rule::Sgd => Some(F::of(update.core_lr())),
+            Kind::Update(update) if update.rule == Rule::Sgd && update.core_rule == CoreRule::ElementWise => {
+                Some(F::of(update.core_lr()))
+            }
             _ => None,
         }
     }
@@ -97,30 +121,45 @@ impl<'c, F: Real> RawSink<'c, F> {
         }
     }
 
-    /// Accumulates the gradient of a range of the parameters, or applies the rule to it.
+    /// Accumulates the gradient of some parameters, or applies the rule to them.
     ///
     /// # Safety
     ///
-    /// While this runs, no other task reads or writes this range of the parameters, gradients or state.
-    pub(super) unsafe fn apply<K: Kernels<F>>(&self, kernels: K, range: Range<usize>, cores: bool, grads: &[F]) {
-        match self.kind {
+    /// While this runs, no other task reads or writes these parameters, their gradients or their state.
+    pub(super) unsafe fn apply<K: Kernels<F>>(&self, kernels: K, owned: Owned<'_>, grads: &[F]) {
+        let range = owned.range();
+        match (self.kind, owned) {
             // SAFETY: the caller answers for exclusivity, and the gradients of an accumulating sink may be written.
-            Kind::Accumulate => kernels.axpy(F::one(), grads, unsafe { self.target.get_mut(range) }),
-            Kind::Update(update) => {
-                let lr = if cores { update.core_lr() } else { update.lr };
-                let plane = |number: usize| {
-                    let shift = number * self.parameters;
-                    let plane = range.start + shift..range.end + shift;
-                    let planes = update.rule.state_per_parameter();
-                    // SAFETY: the caller answers for exclusivity, the planes are disjoint, and the state of an update
-                    // may be written.
-                    unsafe { self.target.get_mut(if number < planes { plane } else { 0..0 }) }
-                };
+            (Kind::Accumulate, _) => kernels.axpy(F::one(), grads, unsafe { self.target.get_mut(range) }),
+            (
+                Kind::Update(update @ Update { core_rule: CoreRule::AdagradNorm { eps }, .. }),
+                Owned::Slice { shape, k, i },
+            ) => {
+                let number = shape.slice_number(k, i);
+                // SAFETY: the caller answers for exclusivity, and parameters and state of an update may be written.
+                let (slice, state) = unsafe { (self.params.get_mut(range), self.target.get_mut(number..number + 1)) };
+                adagrad_norm(kernels, eps, update.core_lr(), slice, grads, &mut state[0]);
+            }
+            (Kind::Update(update), owned) => {
+                let lr = if matches!(owned, Owned::Rows(_)) { update.lr } else { update.core_lr() };
+                // SAFETY: the caller answers for exclusivity, the planes are disjoint, and the state of an update may be
+                // written.
+                let plane = |number: usize| unsafe { self.target.get_mut(self.layout.plane(number, range.clone())) };
                 let state = [plane(0), plane(1)];
                 // SAFETY: the caller answers for exclusivity, and the parameters of an update may be written.
                 kernels.update(&update, lr, unsafe { self.params.get_mut(range.clone()) }, grads, state);
             }
-            Kind::Frozen => {}
+            (Kind::Frozen, _) => {}
         }
     }
+}
+
+/// [`CoreRule::adagrad_norm`], by the kernels.
+fn adagrad_norm<F: Real, K: Kernels<F>>(kernels: K, eps: f64, lr: f64, slice: &mut [F], grads: &[F], state: &mut F) {
+    let square = kernels.dot(grads, grads);
+    if square == F::zero() {
+        return;
+    }
+    *state += square;
+    kernels.axpy(-F::of(lr) / (state.sqrt() + F::of(eps)), grads, slice);
 }

@@ -314,7 +314,7 @@ impl<F: Element> Work<F> for Updates {
         let adam = Rule::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
         for rule in [Rule::Sgd, Rule::Adagrad { eps: 1e-10 }, Rule::Adagrad { eps: 0.0 }, adam] {
             for n in (0..40).chain([64, 128, 131]) {
-                let update = Update { rule, lr: 0.1, core_lr_multiplier: 1.0, step: 1 + n as u64 / 2 % 3 };
+                let update = Update { rule, step: 1 + n as u64 / 2 % 3, ..Update::sgd(0.1) };
                 let planes = rule.state_per_parameter();
                 let state = |plane: usize| -> Vec<F> {
                     let positive = numbers::<F>(n, 5).into_iter().map(|x| x * x);

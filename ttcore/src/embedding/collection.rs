@@ -205,8 +205,8 @@ impl<B: Backend> EmbeddingBagCollection<B> {
             if config.frozen {
                 return Sink::Frozen { params: B::view(params) };
             }
-            let (rule, core_lr_multiplier) = (config.rule, config.core_lr_multiplier);
-            let update = Update { rule, lr, core_lr_multiplier, step };
+            let TableConfig { rule, core_rule, core_lr_multiplier, .. } = *config;
+            let update = Update { rule, core_rule, lr, core_lr_multiplier, step };
             Sink::Update { params: B::view_mut(params), state: B::view_mut(state), update }
         });
         backend.backward(call, *version, &batch.saved, sinks, grad_out, grad_weights)?;
@@ -248,8 +248,7 @@ impl<B: Backend> EmbeddingBagCollection<B> {
             let range = start..start + shape.dim();
             backend.upload(queue, value, B::slice_mut(B::view_mut(&mut held.params), range.clone()))?;
             for plane in 0..held.config.rule.state_per_parameter() {
-                let shift = plane * shape.parameters();
-                let plane = range.start + shift..range.end + shift;
+                let plane = held.config.state_layout().plane(plane, range.clone());
                 backend.zero(queue, B::slice_mut(B::view_mut(&mut held.state), plane))?;
             }
         }
@@ -330,7 +329,7 @@ impl<B: Backend> EmbeddingBagCollection<B> {
         Ok(B::view(&self.held(table)?.params))
     }
 
-    /// The optimiser state of a table, on the host: `[Rule::state_per_parameter][parameters]`.
+    /// The optimiser state of a table, on the host, as [`TableConfig::state_layout`] says.
     ///
     /// # Errors
     ///
@@ -341,7 +340,7 @@ impl<B: Backend> EmbeddingBagCollection<B> {
         Ok(values)
     }
 
-    /// Replaces the optimiser state of a table: `[Rule::state_per_parameter][parameters]`.
+    /// Replaces the optimiser state of a table, laid out as [`TableConfig::state_layout`] says.
     ///
     /// # Errors
     ///
@@ -351,7 +350,7 @@ impl<B: Backend> EmbeddingBagCollection<B> {
         self.backend.upload(queue, values, B::view_mut(&mut self.tables[table].state))
     }
 
-    /// The optimiser state of a table where it lies, `[Rule::state_per_parameter][parameters]`. For reading it in parts.
+    /// The optimiser state of a table where it lies, as [`TableConfig::state_layout`] says. For reading it in parts.
     ///
     /// # Errors
     ///
@@ -491,12 +490,12 @@ impl<B: Backend> Held<B> {
             None => init::fill_dense(config.rows(), seed, &mut values),
         }
         backend.upload(queue, &values, B::view_mut(&mut params))?;
-        let state = backend.alloc(queue, config.rule.state_per_parameter() * parameters)?;
+        let state = backend.alloc(queue, config.state_layout().len())?;
         Ok(Self { params, state, cache: config.cache()?, config })
     }
 
     fn state_len(&self) -> usize {
-        self.config.rule.state_per_parameter() * self.config.table.parameters()
+        self.config.state_layout().len()
     }
 
     fn statistics(&mut self) -> TableStatistics {

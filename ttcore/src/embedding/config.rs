@@ -3,8 +3,9 @@
 use crate::cache::FrequencyCache;
 use crate::error::Error;
 use crate::init::CoreInit;
-use crate::optim::Rule;
+use crate::optim::{CoreRule, Rule};
 use crate::shape::TtShape;
+use crate::state::StateLayout;
 use crate::table::Table;
 
 /// How one table is held, initialised and trained.
@@ -25,6 +26,8 @@ pub struct TableConfig {
     pub(super) init: CoreInit,
     /// The update rule.
     pub(super) rule: Rule,
+    /// That of cores.
+    pub(super) core_rule: CoreRule,
     /// What the learning rate is multiplied by for the cores.
     pub(super) core_lr_multiplier: f64,
     /// Rows whose accesses are counted at most.
@@ -33,7 +36,8 @@ pub struct TableConfig {
 }
 
 impl TableConfig {
-    /// A TT table without a cache, initialised by [`CoreInit::default`] and trained with plain SGD.
+    /// A TT table without a cache, initialised by [`CoreInit::default`]. Its cores are trained with AdaGrad-Norm, rows that a
+    /// [cache](Self::with_cache) holds with plain SGD: a learning rate for a dense table under SGD does for it, too.
     pub fn tt(shape: TtShape) -> Self {
         Self::new(Table::tt(shape))
     }
@@ -57,7 +61,8 @@ impl TableConfig {
         Self {
             table,
             init: CoreInit::default(),
-            rule: Rule::default(),
+            rule: Rule::Sgd,
+            core_rule: CoreRule::ADAGRAD_NORM,
             core_lr_multiplier: 1.0,
             max_counted: None,
             frozen: false,
@@ -88,9 +93,15 @@ impl TableConfig {
         self
     }
 
-    /// Another update rule.
+    /// Another update rule, of all parameters: of the cores too, element by element.
     pub fn with_rule(mut self, rule: Rule) -> Self {
-        self.rule = rule;
+        (self.rule, self.core_rule) = (rule, CoreRule::ElementWise);
+        self
+    }
+
+    /// Another update rule of cores than of dense and cached rows. Nothing changes for a dense table.
+    pub fn with_core_rule(mut self, rule: CoreRule) -> Self {
+        self.core_rule = rule;
         self
     }
 
@@ -124,6 +135,16 @@ impl TableConfig {
     /// The update rule.
     pub fn rule(&self) -> Rule {
         self.rule
+    }
+
+    /// The update rule of cores.
+    pub fn core_rule(&self) -> CoreRule {
+        self.core_rule
+    }
+
+    /// Where the state of the update rules lies.
+    pub fn state_layout(&self) -> StateLayout {
+        StateLayout::new(&self.table, self.rule, self.core_rule)
     }
 
     pub(super) fn cache(&self) -> Result<Option<FrequencyCache>, Error> {

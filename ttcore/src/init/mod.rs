@@ -5,20 +5,29 @@
 //!
 //! # Scale
 //!
-//! For cores with independent entries of mean zero and variance `s^2`, an entry of the table has variance
-//! `s^(2d) R_1 R_2 .. R_{d-1}`: a sum over all bonds of products of `d` entries. [`Scale::Calibrated`] therefore uses
+//! For cores with independent entries of mean zero and variances `s_1^2 .. s_d^2`, an entry of the table has variance
+//! `s_1^2 .. s_d^2 R_1 R_2 .. R_{d-1}`: a sum over all bonds of products of `d` entries. Many variances give `1/(3n)`:
 //!
-//! ```text
-//! s^2 = (3 n R_1 R_2 .. R_{d-1})^(-1/d)
-//! ```
+//! * [`Scale::Isometric`], the default. The core of the largest slices, `G_p` (of equal ones the last), is small, and the
+//!   others are large: a slice before it keeps the length of what it is multiplied by from the left, one behind it from the
+//!   right, in expectation.
+//!
+//!   ```text
+//!   s_k^2 = 1/R_k  for k < p;    s_p^2 = 1/(3n);    s_k^2 = 1/R_{k-1}  for k > p
+//!   ```
+//!
+//!   So `w_i = L G_p[i_p] Q` with `E[L L^T] = 1` and `E[Q^T Q] = 1`: the table begins as a linear model in `G_p` on random
+//!   features of the other digits, which are all but orthogonal from rank to rank.
+//! * [`Scale::Calibrated`]: all alike, `s^2 = (3 n R_1 R_2 .. R_{d-1})^(-1/d)`.
 //!
 //! # Step size
 //!
 //! A step of SGD on row `i` moves it by `lr K` times its gradient, with `K = sum_k |dW/dG_k|^2`, for a dense table 1. In
-//! expectation `K = d s^(2(d-1)) R_1 R_2 .. R_{d-1}`. A calibrated table of 10 million rows at rank 32 has `K = 3.1e-4`:
-//! it learns thousands of times slower than a dense one at the same learning rate. [`Scale::Paper`], which is far too
-//! wide, has `K = 1.04` there. So scale and learning rate belong together: see
-//! [`Update::core_lr_multiplier`](crate::Update::core_lr_multiplier), and print the [`Report`] when a model is built.
+//! expectation `K = R_1 R_2 .. R_{d-1} s_1^2 .. s_d^2 sum_k 1/s_k^2`. Isometric cores have `K = 1` from `G_p`, and next to
+//! nothing from the others: a new row moves like one of a dense table. A calibrated table of 10 million rows at rank 32 has
+//! `K = 3.1e-4`: it learns thousands of times slower at the same learning rate. [`Scale::Paper`], which is far too wide, has
+//! `K = 1.04` there. `K` grows as the table does; so see [`CoreRule`](crate::CoreRule) for how cores are best trained, and
+//! print the [`Report`] when a model is built.
 //!
 //! # Distribution
 //!
@@ -38,6 +47,8 @@ pub use sampled_gaussian::SampledGaussian;
 pub use signs::Signs;
 pub use stream::table_seed;
 pub use uniform::Uniform;
+
+use core::cmp::Ordering;
 
 use num_traits::Float;
 use rand_core::Rng;
@@ -63,8 +74,11 @@ pub enum Entries {
 /// What the entries are multiplied by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Scale {
-    /// So that the table has variance `1/(3n)`.
+    /// So that the table has variance `1/(3n)`, held by the core of the largest slices, and the other slices are isometries
+    /// in expectation.
     #[default]
+    Isometric,
+    /// So that the table has variance `1/(3n)`, all entries alike.
     Calibrated,
     /// `(1/(3n))^(1/(2d))`, as the published code: without the factors for ranks and tails. For comparison.
     Paper,
@@ -82,7 +96,7 @@ pub struct CoreInit {
 /// What an initialisation means for the table, in expectation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Report {
-    /// Standard deviation `s` of an entry of the cores.
+    /// Root mean square of the entries of the cores.
     pub std_entry: f64,
     /// Standard deviation of an entry of the table.
     pub std_table: f64,
@@ -117,28 +131,35 @@ impl Entries {
 }
 
 impl CoreInit {
-    /// What a draw is multiplied by for this shape.
-    pub fn factor(&self, shape: &TtShape) -> f64 {
+    /// Variance of the entries of core `k` (from 0) of this shape.
+    ///
+    /// # Panics
+    ///
+    /// If `k >= d`.
+    pub fn variance(&self, shape: &TtShape, k: usize) -> f64 {
         let d = shape.cores() as f64;
         let target = 3.0 * shape.rows() as f64;
         match self.scale {
-            Scale::Calibrated => {
-                let variance = Float::powf(target * bonds(shape), -1.0 / d);
-                Float::sqrt(variance / self.entries.variance())
-            }
-            Scale::Paper => Float::powf(target, -0.5 / d),
+            Scale::Isometric => match k.cmp(&largest(shape)) {
+                Ordering::Less => 1.0 / shape.ranks()[k + 1] as f64,
+                Ordering::Equal => 1.0 / target,
+                Ordering::Greater => 1.0 / shape.ranks()[k] as f64,
+            },
+            Scale::Calibrated => Float::powf(target * bonds(shape), -1.0 / d),
+            Scale::Paper => self.entries.variance() * Float::powf(target, -1.0 / d),
         }
     }
 
     /// What this initialisation means for a table of this shape.
     pub fn report(&self, shape: &TtShape) -> Report {
-        let d = shape.cores() as i32;
-        let variance = self.entries.variance() * Float::powi(self.factor(shape), 2);
+        let variances = || (0..shape.cores()).map(|k| self.variance(shape, k));
+        let table = variances().product::<f64>() * bonds(shape);
+        let squares: f64 = variances().enumerate().map(|(k, s)| s * shape.core_range(k).len() as f64).sum();
         Report {
-            std_entry: Float::sqrt(variance),
-            std_table: Float::sqrt(Float::powi(variance, d) * bonds(shape)),
+            std_entry: Float::sqrt(squares / shape.parameters() as f64),
+            std_table: Float::sqrt(table),
             std_target: Float::sqrt(1.0 / (3.0 * shape.rows() as f64)),
-            step: f64::from(d) * Float::powi(variance, d - 1) * bonds(shape),
+            step: variances().map(|s| table / s).sum(),
         }
     }
 
@@ -149,9 +170,9 @@ impl CoreInit {
     ///
     /// If `cores` is shorter than the shape's parameters.
     pub fn fill<F: Real>(&self, shape: &TtShape, seed: u64, cores: &mut [F]) {
-        let factor = self.factor(shape);
         let mut slice = 0;
         for k in 0..shape.cores() {
+            let factor = Float::sqrt(self.variance(shape, k) / self.entries.variance());
             for i in 0..shape.row_factors()[k] {
                 let out = &mut cores[shape.slice_range(k, i)];
                 self.entries.fill(&mut stream::stream(seed, slice), factor, out);
@@ -159,6 +180,11 @@ impl CoreInit {
             }
         }
     }
+}
+
+/// The core of the largest slices, of equal ones the last.
+fn largest(shape: &TtShape) -> usize {
+    (0..shape.cores()).max_by_key(|&k| shape.slice_len(k)).unwrap_or(0)
 }
 
 /// `R_1 R_2 .. R_{d-1}`: over how many bonds an entry of the table is summed.
@@ -173,7 +199,10 @@ mod tests {
     #[test]
     fn step_sizes_of_the_papers_first_table() {
         let shape = TtShape::paper(10_131_227, 16, 3, 32).unwrap();
-        let calibrated = CoreInit::default().report(&shape);
+        let isometric = CoreInit::default().report(&shape);
+        assert!((isometric.std_table / isometric.std_target - 1.0).abs() < 1e-12);
+        assert!((isometric.step - 1.0).abs() < 1e-5, "{isometric:?}");
+        let calibrated = CoreInit { scale: Scale::Calibrated, ..CoreInit::default() }.report(&shape);
         assert!((calibrated.std_table / calibrated.std_target - 1.0).abs() < 1e-12);
         assert!((calibrated.step / 3.1e-4 - 1.0).abs() < 0.02, "{calibrated:?}");
         let paper = CoreInit { scale: Scale::Paper, ..CoreInit::default() }.report(&shape);
