@@ -11,7 +11,7 @@ use dlrm::train::{DataIdentity, Evaluation, Observer, Part, Progress, Trainer};
 use serde_json::Value;
 use ttcore_cpu::{Cpu, Threads};
 
-/// A trained model on some threads, with numbers of its parameters that are not finite or not.
+/// A model trained and evaluated on some threads; one of its tables may be given a number that is not finite before.
 fn evaluated(
     data: &Dataset,
     threads: usize,
@@ -28,7 +28,7 @@ fn evaluated(
     let mut trainer = Trainer::new(backend, &mut queue, data, DataIdentity::of(data), settings).expect("a trainer");
     trainer.restore(&mut queue, &mut checkpoint).expect("the run's model");
     if let Some(table) = broken {
-        // The first row alone, which other rows of the data are not.
+        // Of one row: lines that have another are left.
         let mut rows = trainer.model().tables().parameters(&mut queue, table).expect("numbers");
         rows[0] = f32::INFINITY;
         trainer.model().tables().set_parameters(&mut queue, table, &rows).expect("numbers");

