@@ -8,6 +8,7 @@
 //! | [`data`] | Criteo's lines, or synthetic ones, to indexed samples, split into train, test and validation |
 //! | [`model`] | the model: MLPs, interaction, loss, with tables on any [`ttcore::Backend`] |
 //! | [`train`] | the loop, evaluation and the summary |
+//! | [`frequency`] | how well a model predicts where its rows are rare |
 //! | [`checkpoint`] | the state of a run in a file, to go on from bit for bit |
 //! | [`metrics`] | accuracy, log loss, AUC |
 //! | [`presets`] | table sizes and layers of the Kaggle, Terabyte and MLPerf models |
@@ -19,6 +20,7 @@
 pub mod bench;
 pub mod checkpoint;
 pub mod data;
+pub mod frequency;
 pub mod memory;
 pub mod metrics;
 pub mod model;

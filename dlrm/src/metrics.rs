@@ -15,15 +15,14 @@
 /// ```
 pub fn log_loss(predictions: &[f64], labels: &[f32]) -> f64 {
     check(predictions, labels);
-    let sum: f64 = predictions
-        .iter()
-        .zip(labels)
-        .map(|(&p, &y)| {
-            let y = f64::from(y);
-            -(y * floor(p.ln()) + (1.0 - y) * floor((-p).ln_1p()))
-        })
-        .sum();
+    let sum: f64 = predictions.iter().zip(labels).map(|(&p, &y)| log_loss_of(p, y)).sum();
     sum / predictions.len() as f64
+}
+
+/// What one sample adds to [`log_loss`].
+pub fn log_loss_of(prediction: f64, label: f32) -> f64 {
+    let label = f64::from(label);
+    -(label * floor(prediction.ln()) + (1.0 - label) * floor((-prediction).ln_1p()))
 }
 
 /// `f64::max` would turn a NaN into -100 and hide a diverged model.

@@ -106,6 +106,9 @@ fn synthetic_files_depend_on_their_settings_alone() {
     let one = write("one", "--threads 1");
     assert!(one == write("three", "--threads 3"));
     assert!(one != write("seed", "--seed 2"));
+    assert!(one == write("scalars", "--effects scalars"));
+    let vectors = write("vectors", "--effects vectors --threads 1");
+    assert!(vectors != one && vectors == write("vectors_three", "--effects vectors --threads 3"));
     let error = folder.error("synth -o one --lines 5");
     assert!(error.contains("one: is there already") && error.contains("--force"), "{error}");
     assert!(one == fs::read(folder.path("one")).expect("a file"));
@@ -126,6 +129,7 @@ fn settings_of_synthetic_files_are_checked() {
         ("--zipf nan", "Zipf"),
         ("--largest-share 2", "share"),
         ("--signal inf", "signal"),
+        ("--effects vectors --largest 1", "pairs of the largest tables"),
     ] {
         let error = folder.error(&format!("synth -o file {options}"));
         assert!(error.contains(expected), "no {expected:?} in {error}");

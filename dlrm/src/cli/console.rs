@@ -12,13 +12,20 @@ use super::log::Log;
 /// Progress on standard error, a bar on a terminal and lines elsewhere, and what happens in a log.
 pub(super) struct Console {
     bar: Option<ProgressBar>,
-    /// What the bar shows; none for training.
-    shown: Option<Part>,
+    shown: Shown,
     iterations: u64,
     /// Mean loss of some iterations up to the last.
     loss: Option<f64>,
     log: Option<Log>,
     interrupt: Interrupt,
+}
+
+/// What the bar shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Training,
+    Counting,
+    Evaluating(Part),
 }
 
 /// How much the last loss counts in the mean that is shown.
@@ -31,7 +38,7 @@ impl Console {
         if let Some(bar) = &bar {
             bar.enable_steady_tick(Duration::from_millis(250));
         }
-        Self { bar, shown: None, iterations: 0, loss: None, log, interrupt }
+        Self { bar, shown: Shown::Training, iterations: 0, loss: None, log, interrupt }
     }
 
     /// Removes the bar.
@@ -110,19 +117,27 @@ impl Observer for Console {
         let Some(bar) = &self.bar else { return };
         match progress {
             Progress::Train { iteration, iterations, .. } => {
-                if self.shown.is_some() || bar.length() != Some(iterations) {
+                if self.shown != Shown::Training || bar.length() != Some(iterations) {
                     let template = "training {wide_bar} {pos}/{len} iterations, {per_sec}, {msg}, {eta} left";
                     Self::show(bar, template, iterations, iteration);
-                    self.shown = None;
+                    self.shown = Shown::Training;
                 }
                 bar.set_position(iteration);
                 bar.set_message(format!("loss {:.4}", self.loss.unwrap_or(f64::NAN)));
             }
+            Progress::Count { done, lines } => {
+                if self.shown != Shown::Counting {
+                    let template = "counting rows {wide_bar} {pos}/{len} training lines, {eta} left";
+                    Self::show(bar, template, lines as u64, done as u64);
+                    self.shown = Shown::Counting;
+                }
+                bar.set_position(done as u64);
+            }
             Progress::Evaluate { part, done, lines } => {
-                if self.shown != Some(part) {
+                if self.shown != Shown::Evaluating(part) {
                     let template = format!("evaluating {part} {{wide_bar}} {{pos}}/{{len}} lines, {{eta}} left");
                     Self::show(bar, &template, lines as u64, done as u64);
-                    self.shown = Some(part);
+                    self.shown = Shown::Evaluating(part);
                 }
                 bar.set_position(done as u64);
             }

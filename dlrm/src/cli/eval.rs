@@ -1,11 +1,13 @@
 //! `dlrm eval`: metrics of a trained model.
 
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use dlrm::checkpoint::Checkpoint;
 use dlrm::data::Dataset;
+use dlrm::frequency::{self, ByFrequency};
 use dlrm::model::Engine;
 use dlrm::train::{DataIdentity, Evaluation, Part, TrainError, Trainer};
 use serde::Serialize;
@@ -15,16 +17,20 @@ use ttcore_cpu::{Cpu, Threads};
 use super::backend::{BackendArg, BackendArgs};
 use super::console::Console;
 use super::interrupt::Interrupt;
-use super::{data, report};
+use super::{by_frequency, data, report};
 
 /// Evaluate a trained model.
 ///
 /// The model is made from the checkpoint alone. The data must be what it was trained on, since the numbers of categories
 /// mean something only there; without --data, the lines that a run without --data made are made again.
+///
+/// With --by-frequency, the log loss is told apart by how often a row of the largest tables occurs in the training lines:
+/// how well does the model predict where it has seen little?
 #[derive(ClapArgs)]
 #[command(after_help = "Examples:
   dlrm eval --checkpoint run/final.safetensors --data train.txt
   dlrm eval --checkpoint run/final.safetensors --data train.txt --split validation --json
+  dlrm eval --checkpoint run/final.safetensors --data train.txt --by-frequency --largest 3
   dlrm eval --checkpoint run/final.safetensors       of a run on lines that dlrm train made")]
 pub(super) struct Args {
     /// Checkpoint of the model
@@ -36,6 +42,12 @@ pub(super) struct Args {
     /// Which of its lines
     #[arg(long, value_enum, default_value_t = Part::Test)]
     split: Part,
+    /// Also log loss by how often rows of the largest tables occur in training
+    #[arg(long)]
+    by_frequency: bool,
+    /// How many of the model's tables count as the largest
+    #[arg(long, default_value = "7", value_name = "TABLES", requires = "by_frequency")]
+    largest: NonZeroUsize,
     #[command(flatten)]
     backend: BackendArgs,
     /// Print one JSON object instead of a line
@@ -54,6 +66,16 @@ struct Evaluated<'a> {
     same_data: bool,
     #[serde(flatten)]
     evaluation: Evaluation,
+    #[serde(flatten)]
+    by_frequency: Option<ByFrequency>,
+}
+
+/// What is evaluated.
+#[derive(Clone, Copy)]
+struct Wanted {
+    split: Part,
+    /// Of how many tables rare rows are told from others, if they are.
+    largest: Option<usize>,
 }
 
 pub(super) fn run(args: &Args) -> super::Result {
@@ -75,36 +97,40 @@ pub(super) fn run(args: &Args) -> super::Result {
 
     let mut console = Console::new(Interrupt::catch()?, None);
     let iteration = checkpoint.iteration();
-    let evaluation = match args.backend.backend {
+    let wanted = Wanted { split: args.split, largest: args.by_frequency.then_some(args.largest.get()) };
+    let evaluated = match args.backend.backend {
         BackendArg::Cpu => {
             let mut queue = Threads::new(args.backend.threads())?;
             let (backend, threads) = (Cpu::<f32>::new()?, queue.clone());
-            threads
-                .install(|| evaluate(backend, &mut queue, &data, identity, &mut checkpoint, args.split, &mut console))
+            threads.install(|| evaluate(backend, &mut queue, &data, identity, &mut checkpoint, wanted, &mut console))
         }
         BackendArg::Reference => {
             let backend = Reference::<f32>::new();
-            evaluate(backend, &mut (), &data, identity, &mut checkpoint, args.split, &mut console)
+            evaluate(backend, &mut (), &data, identity, &mut checkpoint, wanted, &mut console)
         }
         #[cfg(feature = "cuda")]
         BackendArg::Cuda => {
             let (backend, mut queue) = super::backend::cuda(args.backend.threads())?;
-            evaluate(backend, &mut queue, &data, identity, &mut checkpoint, args.split, &mut console)
+            evaluate(backend, &mut queue, &data, identity, &mut checkpoint, wanted, &mut console)
         }
     };
     console.finish();
-    let (evaluation, split) = (evaluation?, args.split);
+    let ((evaluation, by_frequency), split) = (evaluated?, args.split);
     if args.json {
-        report::json(&Evaluated { checkpoint: &args.checkpoint, iteration, split, same_data, evaluation })?;
+        let checkpoint = &args.checkpoint;
+        report::json(&Evaluated { checkpoint, iteration, split, same_data, evaluation, by_frequency })?;
     } else {
-        print(split, &evaluation)?;
+        print(split, &evaluation, by_frequency.as_ref())?;
     }
     Ok(())
 }
 
-fn print(split: Part, evaluation: &Evaluation) -> io::Result<()> {
+fn print(split: Part, evaluation: &Evaluation, by_frequency: Option<&ByFrequency>) -> io::Result<()> {
     let mut out = io::stdout().lock();
     report::metrics(&mut out, &split.to_string(), evaluation)?;
+    if let Some(by) = by_frequency {
+        by_frequency::print(&mut out, by)?;
+    }
     out.flush()
 }
 
@@ -114,18 +140,23 @@ fn evaluate<B: Engine>(
     data: &Dataset,
     identity: DataIdentity,
     checkpoint: &mut Checkpoint,
-    split: Part,
+    wanted: Wanted,
     console: &mut Console,
-) -> Result<Evaluation, TrainError> {
+) -> Result<(Evaluation, Option<ByFrequency>), TrainError> {
     let settings = checkpoint.description().settings.clone();
     let mut trainer = Trainer::new(backend, queue, data, identity, settings)?;
     trainer.restore(queue, checkpoint)?;
     let iteration = checkpoint.iteration();
-    let evaluation = trainer.evaluate(queue, split, console)?;
-    match evaluation.ok_or(TrainError::Interrupted { iteration, checkpoint: None })? {
-        Evaluation { lines, non_finite, .. } if non_finite > 0 && non_finite == lines => {
+    let Wanted { split, largest } = wanted;
+    let evaluated = match largest {
+        None => trainer.evaluate(queue, split, console)?.map(|evaluation| (evaluation, None)),
+        Some(largest) => frequency::evaluate(&mut trainer, queue, split, largest, console)?
+            .map(|(evaluation, by_frequency)| (evaluation, Some(by_frequency))),
+    };
+    match evaluated.ok_or(TrainError::Interrupted { iteration, checkpoint: None })? {
+        (Evaluation { lines, non_finite, .. }, _) if non_finite > 0 && non_finite == lines => {
             Err(TrainError::Predictions { part: split, non_finite, lines })
         }
-        evaluation => Ok(evaluation),
+        evaluated => Ok(evaluated),
     }
 }

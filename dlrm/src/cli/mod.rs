@@ -3,6 +3,7 @@
 mod backend;
 mod bench;
 mod bench_train;
+mod by_frequency;
 mod console;
 mod data;
 mod eval;

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Instant;
 
 use clap::Args as ClapArgs;
-use dlrm::data::{CATEGORICAL, Planted, Synthetic};
+use dlrm::data::{CATEGORICAL, Effects, Planted, Synthetic};
 use dlrm::presets::Preset;
 use serde::Serialize;
 
@@ -18,7 +18,8 @@ use super::report;
 /// Write a file of lines like Criteo's, drawn from a planted model whose best possible AUC is known.
 ///
 /// A line's label depends on some of its counts and on its categories where they are popular, for a given share on those
-/// of the largest tables: a model that does not learn these loses, and by how much is printed. The same settings give the
+/// of the largest tables: a model that does not learn these loses, and by how much is printed. With --effects vectors, what
+/// a category of a largest table means depends on the one it comes with, so its row must be learned as a vector. The same settings give the
 /// same bytes; files of the same settings and seed, but other lines, share the planted model.
 #[derive(ClapArgs)]
 #[command(after_help = "Examples:
@@ -26,6 +27,7 @@ use super::report;
   dlrm synth -o day_0 --lines 2000000 --cardinalities kaggle --scale 0.1
   dlrm synth -o day_1 --lines 1000000 --cardinalities kaggle --scale 0.1 --first-line 2000000
   dlrm prepare day_0 day_1 -o days                   day_1 is held out
+  dlrm synth -o lines.tsv --effects vectors --head 10000
   dlrm synth -o lines.tsv.gz --largest 7 --largest-share 0.8 --json")]
 pub(super) struct Args {
     /// File to write; compressed if its name ends with .gz
@@ -61,6 +63,9 @@ pub(super) struct Args {
     /// How many of a feature's most popular categories have an effect
     #[arg(long, default_value_t = Synthetic::default().head, value_name = "CATEGORIES")]
     head: u32,
+    /// How the categories of the largest tables have their effect
+    #[arg(long, value_enum, default_value_t = Effects::default())]
+    effects: Effects,
     /// Threads; the result is the same for any number [default: all cores]
     #[arg(long, value_parser = super::threads)]
     threads: Option<NonZeroUsize>,
@@ -118,6 +123,7 @@ pub(super) fn run(args: &Args) -> super::Result {
         largest: args.largest,
         largest_share: args.largest_share,
         head: args.head,
+        effects: args.effects,
     };
     let (path, pool) = (&args.output, super::pool(args.threads)?);
     let failed = |error: io::Error| format!("{}: {error}", path.display());

@@ -53,7 +53,7 @@ pub use ingest::{Ingested, ReadProgress};
 pub use order::Order;
 pub use prepared::prepare;
 pub use split::Split;
-pub use synthetic::{Planted, Synthetic, SyntheticError};
+pub use synthetic::{Effects, Planted, Synthetic, SyntheticError};
 
 use rand_core::Rng;
 

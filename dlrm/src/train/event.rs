@@ -27,6 +27,13 @@ pub enum Progress {
         /// Training samples so far.
         samples: u64,
     },
+    /// In counting how often rows occur in the training lines, before an evaluation that tells rare ones from others.
+    Count {
+        /// Lines done.
+        done: usize,
+        /// Lines in all.
+        lines: usize,
+    },
     /// In an evaluation.
     Evaluate {
         /// Of which lines.

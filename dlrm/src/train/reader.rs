@@ -26,6 +26,11 @@ impl<F: Real> Reader<F> {
         Samples { dense: &self.dense, indices: &self.batch.indices, labels: &self.labels }
     }
 
+    /// They as the data has them.
+    pub(super) fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
     /// Their labels.
     pub(super) fn labels(&self) -> &[f32] {
         &self.batch.labels

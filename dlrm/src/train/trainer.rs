@@ -11,7 +11,7 @@ use super::hyperparameters::Hyperparameters;
 use super::state::{DataIdentity, Evaluation, Position, TrainState};
 use super::{LossCurve, reader::Reader};
 use crate::checkpoint::{self, Checkpoint, CheckpointError, CheckpointErrorKind, Description, FORMAT, Target};
-use crate::data::{Dataset, Order, Split};
+use crate::data::{Batch, Dataset, Order, Split};
 use crate::metrics;
 use crate::model::{Dlrm, Engine, StepError};
 
@@ -183,6 +183,21 @@ impl<'d, B: Engine> Trainer<'d, B> {
         part: Part,
         observer: &mut dyn Observer,
     ) -> Result<Option<Evaluation>, TrainError> {
+        self.evaluate_each(queue, part, observer, &mut |_, _| ())
+    }
+
+    /// [`Trainer::evaluate`]; calls `each` with every batch of lines and their predictions, finite or not.
+    ///
+    /// # Errors
+    ///
+    /// The backend's, as text.
+    pub fn evaluate_each(
+        &mut self,
+        queue: &mut B::Queue,
+        part: Part,
+        observer: &mut dyn Observer,
+        each: &mut dyn FnMut(&Batch, &[f64]),
+    ) -> Result<Option<Evaluation>, TrainError> {
         self.note_traffic();
         self.ready = None;
         let reader = &mut self.readers[0];
@@ -196,6 +211,7 @@ impl<'d, B: Engine> Trainer<'d, B> {
             reader.read(self.data, batch.clone())?;
             let predictions = self.model.predict(queue, reader.samples()).map_err(TrainError::backend)?;
             self.predictions.extend(predictions.iter().map(|p| p.as_f64()));
+            each(reader.batch(), &self.predictions[self.labels.len()..]);
             self.labels.extend_from_slice(reader.labels());
             let done = batch.end - lines.start;
             observer.progress(Progress::Evaluate { part, done, lines: lines.len() });
@@ -237,6 +253,11 @@ impl<'d, B: Engine> Trainer<'d, B> {
     /// Settings of the run.
     pub fn settings(&self) -> &Hyperparameters {
         &self.settings
+    }
+
+    /// The lines.
+    pub fn data(&self) -> &'d Dataset {
+        self.data
     }
 
     /// The data it is trained on.

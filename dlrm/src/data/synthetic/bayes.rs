@@ -60,7 +60,7 @@ impl Ranking {
     }
 
     /// The features are independent of each other, so the best ranking without some of them is by the sum of the others'
-    /// effects: the expected probability grows with it.
+    /// effects: the expected probability grows with it. That holds for any effects of the features left out.
     pub(super) fn auc_without_largest(&self) -> Option<f64> {
         self.without_largest.auc()
     }

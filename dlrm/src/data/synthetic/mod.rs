@@ -6,12 +6,14 @@
 //!
 //! A given share of the logit's variance comes from the largest tables, and within a table from its most popular
 //! values alone: rows that occur often enough to be learned. So a model that cannot learn the largest tables loses, and by
-//! how much is known: [`Planted`] has the best possible AUC with them and without.
+//! how much is known: [`Planted`] has the best possible AUC with them and without. With [`Effects::Vectors`] their rows
+//! matter as vectors: what a row means depends on the row it comes with.
 //!
 //! Everything comes from the seed and the line's number: the same settings give the same bytes for any number of threads,
 //! and a file continues another if its first line is the line behind the other's last.
 
 mod bayes;
+mod effects;
 mod model;
 
 use std::fmt;
@@ -23,6 +25,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use self::bayes::Ranking;
+pub use self::effects::Effects;
 use self::model::{Drawn, Model};
 use super::CATEGORICAL;
 use crate::presets::Preset;
@@ -52,6 +55,8 @@ pub struct Synthetic {
     pub largest_share: f64,
     /// How many of the most popular values of a feature have an effect.
     pub head: u32,
+    /// How the largest tables' features have theirs.
+    pub effects: Effects,
 }
 
 impl Default for Synthetic {
@@ -69,6 +74,7 @@ impl Default for Synthetic {
             largest: 7,
             largest_share: 0.5,
             head: 100,
+            effects: Effects::Scalars,
         }
     }
 }
@@ -90,6 +96,11 @@ pub enum SyntheticError {
     Signal(f64),
     /// Not a share of the variance.
     LargestShare(f64),
+    /// So few tables count as the largest that there is no pair of them.
+    Pairs {
+        /// How many do.
+        largest: usize,
+    },
     /// The number of the last line does not fit 64 bits.
     Lines,
 }
@@ -103,6 +114,12 @@ impl fmt::Display for SyntheticError {
             Self::Zipf(value) => write!(f, "Zipf exponent {value} is not a finite number of at least 0"),
             Self::Signal(value) => write!(f, "signal {value} is not a finite number of at least 0"),
             Self::LargestShare(value) => write!(f, "{value} is not a share of the signal: from 0 to 1"),
+            Self::Pairs { largest } => {
+                write!(
+                    f,
+                    "effects of vectors are of pairs of the largest tables: at least 2 must count as such, not {largest}"
+                )
+            }
             Self::Lines => f.write_str("the last line's number is larger than 64 bits hold"),
         }
     }

@@ -5,6 +5,7 @@ use rand_core::SeedableRng;
 use rand_distr::{Distribution, StandardNormal, Zipf};
 
 use super::super::{CATEGORICAL, DENSE, mix, uniform};
+use super::effects::{self, Effects};
 use super::{Synthetic, SyntheticError};
 use crate::memory::largest_tables;
 
@@ -60,8 +61,12 @@ struct Feature {
     ranks: Zipf<f64>,
     most: u32,
     scatter: u32,
-    /// Of a missing value and of the most popular ranks; others have none.
+    /// Of a missing value and of the most popular ranks; others have none. Empty where factors are instead.
     effects: Vec<f64>,
+    /// What factors are made from.
+    key: u64,
+    /// The last rank with factors.
+    head: u32,
     largest: bool,
 }
 
@@ -79,6 +84,7 @@ impl Feature {
         let ranks = Zipf::new(f64::from(most), settings.zipf).map_err(|_| SyntheticError::Zipf(settings.zipf))?;
         let number = feature as u64 + 1;
         let key = mix(settings.seed ^ mix(number << 32));
+        let head = settings.head.min(most);
         // Features matter to different degrees, in a fixed order unrelated to the tables' sizes.
         let size = 0.2 + 0.4 * ((feature * 7) % CATEGORICAL) as f64 / CATEGORICAL as f64;
         Ok(Self {
@@ -87,7 +93,12 @@ impl Feature {
             most,
             // Fixed, not seeded: a feature's most popular value is the same in every file.
             scatter: mix(number) as u32 | 1,
-            effects: (0..=settings.head.min(most)).map(|rank| size * normal(key ^ u64::from(rank))).collect(),
+            effects: match (settings.effects, largest) {
+                (Effects::Vectors, true) => Vec::new(),
+                _ => (0..=head).map(|rank| size * effects::effect(key, rank)).collect(),
+            },
+            key,
+            head,
             largest,
         })
     }
@@ -105,6 +116,14 @@ impl Feature {
         self.effects.get(rank as usize).copied().unwrap_or(0.0)
     }
 
+    /// What two values mean together.
+    fn joint_effect(&self, rank: u32, other: &Self, other_rank: u32) -> f64 {
+        if rank > self.head || other_rank > other.head {
+            return 0.0;
+        }
+        effects::product(&effects::factors(self.key, rank), &effects::factors(other.key, other_rank))
+    }
+
     /// The raw category value of a rank.
     fn value(&self, rank: u32) -> u32 {
         // Odd multiplication and shifted exclusive-or are bijections and keep 0: ranks never collide or mean missing.
@@ -113,13 +132,6 @@ impl Feature {
         value = (value ^ (value >> 13)).wrapping_mul(0xc2b2_ae35);
         value ^ (value >> 16)
     }
-}
-
-/// About N(0, 1): the sum of four uniform 16-bit lanes of a hash.
-fn normal(key: u64) -> f64 {
-    let hash = mix(key);
-    let sum: u64 = (0..4).map(|lane| (hash >> (16 * lane)) & 0xffff).sum();
-    (sum as f64 - 2.0 * 65535.0) / (65536.0 / 3f64.sqrt())
 }
 
 /// The scores of a line, before they are scaled.
@@ -138,6 +150,8 @@ pub(super) struct Model {
     rng: ChaCha8Rng,
     features: Vec<Feature>,
     largest: Vec<usize>,
+    /// Features whose values have effects together.
+    pairs: Vec<(usize, usize)>,
     /// What the scores are multiplied by.
     scales: Scores,
     bias: f64,
@@ -153,10 +167,11 @@ impl Model {
         }
         settings.first_line.checked_add(settings.lines).ok_or(SyntheticError::Lines)?;
         let largest = largest_tables(&settings.cardinalities, settings.largest);
+        let pairs = settings.effects.pairs(&largest)?;
         let feature = |feature| Feature::new(feature, settings, largest.contains(&feature));
         let features = (0..CATEGORICAL).map(feature).collect::<Result<_, _>>()?;
         let rng = ChaCha8Rng::seed_from_u64(settings.seed);
-        let mut model = Self { rng, features, largest, scales: Scores::default(), bias: 0.0 };
+        let mut model = Self { rng, features, largest, pairs, scales: Scores::default(), bias: 0.0 };
         model.calibrate(settings.signal, settings.largest_share);
         Ok(model)
     }
@@ -222,6 +237,10 @@ impl Model {
         for (&rank, feature) in ranks.iter().zip(&self.features) {
             let score = if feature.largest { &mut scores.largest } else { &mut scores.other };
             *score += feature.effect(rank);
+        }
+        for &(one, other) in &self.pairs {
+            let (feature, with) = (&self.features[one], &self.features[other]);
+            scores.largest += feature.joint_effect(ranks[one], with, ranks[other]);
         }
         scores
     }
@@ -299,17 +318,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn effects_are_standardised() {
-        let n = 100_000;
-        let (sum, squares) = (0..n).map(normal).fold((0.0, 0.0), |(sum, squares), x| (sum + x, squares + x * x));
-        assert!((squares / n as f64 - 1.0).abs() < 0.02 && (sum / n as f64).abs() < 0.01);
-    }
-
-    #[test]
     fn only_popular_values_have_an_effect() {
         let feature = Feature::new(2, &Synthetic { head: 10, ..Synthetic::default() }, true).unwrap();
         assert!((0..=10).all(|rank| feature.effect(rank) != 0.0));
         assert!((11..1000).all(|rank| feature.effect(rank) == 0.0));
+        let vectors = Synthetic { head: 10, effects: Effects::Vectors, ..Synthetic::default() };
+        let [one, other] = [2, 3].map(|number| Feature::new(number, &vectors, true).unwrap());
+        assert!((0..=10).all(|rank| one.effect(rank) == 0.0 && one.joint_effect(rank, &other, 10 - rank) != 0.0));
+        assert!((0..=10).all(|rank| one.joint_effect(rank, &other, 11) == 0.0));
+        assert!((0..=10).all(|rank| one.joint_effect(11, &other, rank) == 0.0));
     }
 
     #[test]
