@@ -122,7 +122,7 @@ fn other_data_is_told_or_refused() {
 fn the_log_tells_everything() {
     let folder = tempfile::tempdir().expect("a folder");
     let (log, kept) = (folder.path().join("run.jsonl"), folder.path().join("kept"));
-    let options = "--epochs 2 --cache-fraction 0.02 --cache-warmup 0.2 --cache-refresh 5 --log-every 4 --eval-every 10 \
+    let options = "--epochs 2 --tt-min-ratio 0 --cache-fraction 0.02 --cache-warmup 0.2 --cache-refresh 5 --log-every 4 --eval-every 10 \
          --checkpoint-every 15 --lr-warmup-steps 8 --lr-decay-start 20 --lr-decay-steps 10 --json";
     let outcome = json(&train(options, &["--log", text(&log), "--checkpoint-dir", text(&kept)]));
     let lines: Vec<Value> = fs::read_to_string(&log)

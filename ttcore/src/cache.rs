@@ -112,6 +112,15 @@ impl FrequencyCache {
         slots.saturating_mul(16).max(1024)
     }
 
+    /// About how many bytes a cache of so many slots takes that counts so many rows: see [`FrequencyCache::bytes`].
+    pub fn bytes_of(slots: usize, max_counted: usize) -> usize {
+        // A hash table is a power of two of places, of which up to 7 in 8 are taken; each has a byte beside its entry.
+        let places = |entries: usize| (entries as u64 * 8 / 7 + 1).next_power_of_two() as usize;
+        let entry = size_of::<(u64, u64)>() + 1;
+        let slot = size_of::<Option<u64>>();
+        slots.saturating_mul(slot).saturating_add((places(slots) + places(max_counted)).saturating_mul(entry))
+    }
+
     /// Number of slots.
     pub fn slots(&self) -> usize {
         self.slots.len()

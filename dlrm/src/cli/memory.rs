@@ -50,7 +50,7 @@ fn print(preset: Preset, models: &[ModelMemory]) -> io::Result<()> {
         let (dim, bytes) = (preset.embedding_dim(), report::bytes(model.dense_bytes));
         writeln!(out, "{preset}: 26 tables of dimension {dim}, {bytes} uncompressed\n")?;
     }
-    writeln!(out, "{:>9} {:>5} {:>12} {:>10}", "TT tables", "rank", "compressed", "smaller")?;
+    writeln!(out, "{:>9} {:>5} {:>12} {:>10}", "TT tables", "rank", "compressed", "ratio")?;
     for model in models {
         let bytes = report::bytes(model.compressed_bytes);
         writeln!(out, "{:>9} {:>5} {:>12} {:>9.2}x", model.tt_tables, model.rank, bytes, model.ratio)?;

@@ -30,6 +30,15 @@ pub(super) fn grouped(number: u64) -> String {
     out
 }
 
+/// How much smaller something is, in words: never "0.5 times smaller".
+pub(super) fn ratio(ratio: f64) -> String {
+    match ratio {
+        1.0 => "as large".to_owned(),
+        0.0..1.0 => format!("{:.2} times larger", 1.0 / ratio),
+        _ => format!("{ratio:.2} times smaller"),
+    }
+}
+
 /// Factors as the paper writes them: `200,220,250`.
 pub(super) fn factors(factors: &[usize]) -> String {
     factors.iter().map(usize::to_string).collect::<Vec<_>>().join(",")

@@ -75,7 +75,7 @@ fn print(shapes: &[TableShape]) -> io::Result<()> {
     writeln!(
         out,
         "{:>13}  {:<16} {:<9} {:>4} {:>12} {:>10} {:>8}",
-        "rows", "row factors", "columns", "rank", "parameters", "smaller", "padding"
+        "rows", "row factors", "columns", "rank", "parameters", "ratio", "padding"
     )?;
     for shape in shapes {
         writeln!(

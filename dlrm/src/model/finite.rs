@@ -144,10 +144,20 @@ impl<B: Engine> Dlrm<B> {
                     return Ok(Some(format!("tables.{number}.{part}")));
                 }
             }
+            let layout = config.state_layout();
+            let mut cores = 0;
+            if let (Some(shape), 1..) = (table.cores(), layout.slices()) {
+                cores = shape.cores();
+                for (k, &slices) in shape.row_factors().iter().enumerate() {
+                    let start = shape.slice_number(k, 0);
+                    if !self.all_finite(queue, self.tables.state_view(number)?, start..start + slices)? {
+                        return Ok(Some(format!("tables.{number}.core.{k}.state.0")));
+                    }
+                }
+            }
             for plane in 0..config.rule().state_per_parameter() {
-                let shift = plane * table.parameters();
-                for (part, range) in &parts {
-                    let range = range.start + shift..range.end + shift;
+                for (part, range) in &parts[cores..] {
+                    let range = layout.plane(plane, range.clone());
                     if !self.all_finite(queue, self.tables.state_view(number)?, range)? {
                         return Ok(Some(format!("tables.{number}.{part}.state.{plane}")));
                     }

@@ -14,6 +14,7 @@
 //!
 //! Tables can be set one by one, by a file that [`parse_tables`] reads.
 
+mod choice;
 mod curve;
 mod error;
 mod event;
@@ -28,6 +29,7 @@ mod table_file;
 mod tables;
 mod trainer;
 
+pub use choice::KeptDense;
 pub use curve::LossCurve;
 pub use error::{NonFiniteBatch, TrainError};
 pub use event::{Event, Observer, Part, Progress};
@@ -35,8 +37,8 @@ pub use hyperparameters::{CacheSchedule, Difference, Hyperparameters};
 pub use outcome::{CacheSummary, Outcome, TableSummary};
 pub use run::{CheckpointOptions, OnNonFinite, RunOptions, train};
 pub use schedule::LrPolicy;
-pub use settings::{CacheSettings, Optimizer, TrainSettings, TtSettings, default_lr_multiplier};
+pub use settings::{CacheSettings, MIN_RATIO, Optimizer, TrainSettings, TtSettings, default_lr_multiplier};
 pub use state::{Best, DataIdentity, Evaluation, Position, TrainState};
 pub use table_file::{TableFileError, TableOverride, TtOverride, parse_tables};
-pub use tables::{InitName, ScaleName, TableSettings};
+pub use tables::{CoreRuleName, InitName, ScaleName, TableSettings};
 pub use trainer::{Step, Trainer};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::choice::KeptDense;
 use super::settings::Optimizer;
 use super::state::{Best, Evaluation};
 use super::tables::TableSettings;
@@ -26,8 +27,8 @@ pub struct TableSummary {
     pub dense_bytes: u128,
     /// Standard deviation of the entries of a new TT table.
     pub std_init: Option<f64>,
-    /// How far a step of SGD moves a row of a new TT table, relative to a dense one: `K`, learning rate multiplier
-    /// included.
+    /// How far a step of SGD moves a row of a new TT table whose cores are trained element by element, relative to a dense
+    /// one: `K`, learning rate multiplier included. None under another rule.
     pub step: Option<f64>,
     /// Rows in the cache at the end.
     pub cached_rows: usize,
@@ -85,6 +86,8 @@ pub struct Outcome {
     pub tt_tables: usize,
     /// Their largest TT-rank; 0 if there are none.
     pub tt_rank: usize,
+    /// Tables among the largest that stayed uncompressed, since they would hardly have got smaller.
+    pub kept_dense: Vec<KeptDense>,
     /// The update rule.
     pub optimizer: Optimizer,
     /// Seed of the run.
@@ -106,6 +109,7 @@ pub(super) struct Run {
     pub(super) resumed_at: Option<u64>,
     pub(super) samples: u64,
     pub(super) time: Duration,
+    pub(super) kept_dense: Vec<KeptDense>,
     pub(super) model: Option<PathBuf>,
 }
 
@@ -134,7 +138,8 @@ impl Outcome {
                     bytes: table.bytes.parameters(),
                     dense_bytes: table.bytes.uncompressed,
                     std_init: table.init.map(|init| init.std_table),
-                    step: table.init.map(|init| init.step * settings.lr_multiplier()),
+                    step: (table.init.filter(|_| settings.is_element_wise()))
+                        .map(|init| init.step * settings.lr_multiplier()),
                     cached_rows: table.cached_rows,
                 }
             })
@@ -168,6 +173,7 @@ impl Outcome {
             samples_per_second: if run.samples == 0 { 0.0 } else { run.samples as f64 / seconds },
             tt_tables: settings.tables.iter().filter_map(TableSettings::rank).count(),
             tt_rank: settings.tables.iter().filter_map(TableSettings::rank).max().unwrap_or(0),
+            kept_dense: run.kept_dense,
             optimizer: settings.optimizer,
             seed: settings.seed,
             best: state.best.unwrap_or(Best { iteration: state.iteration, test }),

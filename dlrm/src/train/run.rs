@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use ttcore::cache::Traffic;
 
+use super::choice::KeptDense;
 use super::error::{NonFiniteBatch, TrainError};
 use super::event::{Event, Observer, Part, Progress};
 use super::outcome::{Outcome, Run};
@@ -73,6 +74,7 @@ pub fn train<B: Engine>(
         return Err(TrainError::TooFewLines { lines: data.len() });
     }
     let resolved = settings.resolve(&data.table_rows(), lines)?;
+    let kept_dense = settings.kept_dense(&data.table_rows())?;
     let iterations = settings.iterations(lines).min(settings.max_iterations.unwrap_or(u64::MAX));
     let identity = DataIdentity::of(data);
     let (folder, mut checkpoint) = match &options.checkpoints {
@@ -107,6 +109,7 @@ pub fn train<B: Engine>(
         options,
         folder,
         iterations: iterations.max(start.iteration),
+        kept_dense,
         training: Duration::ZERO,
         checkpointed: resumed.map(|path| (start.iteration, path)),
         skipped_in_a_row: 0,
@@ -151,6 +154,7 @@ struct Loop<'d, 'o, B: Engine> {
     folder: Option<Folder>,
     /// Iterations in all.
     iterations: u64,
+    kept_dense: Vec<KeptDense>,
     /// Iterations and samples when this run began.
     start: (u64, u64),
     /// Time in steps.
@@ -388,6 +392,7 @@ impl<B: Engine> Loop<'_, '_, B> {
             resumed_at: self.options.checkpoints.as_ref().filter(|_| self.start.0 > 0).map(|_| self.start.0),
             samples: self.trainer.samples() - self.start.1,
             time: self.training,
+            kept_dense: std::mem::take(&mut self.kept_dense),
             model: self.folder.as_ref().map(|folder| folder.final_target().path),
         };
         let outcome = Outcome::new(&mut self.trainer, evaluations[0], evaluations[1], run);

@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use ttcore::factor::{column_factors, paper_row_factors};
 use ttcore::{Rule, ShapeError};
 
+use super::choice::{self, KeptDense};
 use super::error::TrainError;
 use super::hyperparameters::{CacheSchedule, Hyperparameters};
 use super::schedule::LrPolicy;
 use super::table_file::{TableOverride, TtOverride};
-use super::tables::{InitName, ScaleName, TableSettings};
+use super::tables::{CoreRuleName, InitName, ScaleName, TableSettings};
 use crate::data::DENSE;
 use crate::memory::{CORES, largest_tables};
 use crate::presets::Preset;
@@ -18,14 +19,18 @@ use crate::presets::Preset;
 /// Which tables are in TT form, and how.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TtSettings {
-    /// How many of the largest tables.
+    /// How many of the largest tables; those that would not get smaller by [`TtSettings::min_ratio`] stay dense.
     pub tables: usize,
+    /// How many times less memory a table must take in training, cache and optimiser state included.
+    pub min_ratio: f64,
     /// Their TT-rank.
     pub rank: usize,
     /// Distribution of the entries of new cores.
     pub init: InitName,
     /// Their scale.
     pub scale: ScaleName,
+    /// The update rule of their cores.
+    pub rule: CoreRuleName,
     /// What the learning rate is multiplied by for their cores; [`default_lr_multiplier`] if not given.
     pub lr_multiplier: Option<f64>,
     /// Not trained: for experiments.
@@ -56,20 +61,23 @@ pub enum Optimizer {
     },
 }
 
-/// What the learning rate of cores is multiplied by unless another number is given: 30 for calibrated cores under SGD, 1
-/// otherwise.
+/// What the learning rate of cores is multiplied by unless another number is given (docs/accuracy.md).
 ///
-/// A step of SGD moves a row of a calibrated tensor train about `K` times as far as one of a dense table, with `K` from
-/// 1e-4 to 1e-2 for tables of 10 million to 100,000 rows ([`ttcore::init`]): it would hardly learn. `K` grows as cores
-/// grow, though, so the step cannot simply be divided by it: of 1, 10, 30, 60, 100 and 300, 30 was best, and 300 diverged
-/// (docs/accuracy.md). Adagrad does not depend on the scale of a gradient, and cores of the published scale start with
-/// `K` of 1 and more.
-pub fn default_lr_multiplier(optimizer: Optimizer, scale: ScaleName) -> f64 {
-    match (optimizer, scale) {
-        (Optimizer::Sgd, ScaleName::Calibrated) => 30.0,
+/// A first step of AdaGrad-Norm moves a slice by the learning rate, all its numbers together. That fits a learning rate of
+/// SGD as it is; one of element-wise Adagrad, which moves every single number by the learning rate, is smaller, by 10.
+/// Element by element, SGD moves a row of a calibrated tensor train `K` times as far as one of a dense table, with `K` from
+/// 1e-4 to 1e-2 ([`ttcore::init`]): 30 was best where it did not diverge.
+pub fn default_lr_multiplier(optimizer: Optimizer, rule: CoreRuleName, scale: ScaleName) -> f64 {
+    match (rule, optimizer, scale) {
+        (CoreRuleName::AdagradNorm, Optimizer::Adagrad { .. }, _) => 10.0,
+        (CoreRuleName::ElementWise, Optimizer::Sgd, ScaleName::Calibrated) => 30.0,
         _ => 1.0,
     }
 }
+
+/// How many times smaller a table must get to be compressed, unless another number is given: one that hardly gets smaller
+/// loses more than it saves (docs/accuracy.md).
+pub const MIN_RATIO: f64 = 4.0;
 
 /// Settings of a training run.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,9 +121,11 @@ impl TrainSettings {
             top: None,
             tt: TtSettings {
                 tables: 7,
+                min_ratio: MIN_RATIO,
                 rank: 32,
                 init: InitName::default(),
                 scale: ScaleName::default(),
+                rule: CoreRuleName::AdagradNorm,
                 lr_multiplier: None,
                 frozen: false,
             },
@@ -143,20 +153,7 @@ impl TrainSettings {
         }
         let (bottom, top) = self.layers();
         let dim = bottom[bottom.len() - 1];
-        let mut table_rows = table_rows.to_vec();
-        if self.preset_rows {
-            table_rows.iter_mut().zip(self.preset.table_rows()).for_each(|(rows, &preset)| *rows = preset.max(*rows));
-        }
-        let compressed = largest_tables(&table_rows, self.tt.tables);
-        let table = |(number, &rows): (usize, &u64)| match self.tables.get(&number) {
-            Some(&TableOverride::Dense { frozen }) => Ok(TableSettings::Dense { rows, frozen }),
-            Some(TableOverride::Tt(given)) => self.tt_table(rows, dim, given).map_err(TrainError::table(number)),
-            None if compressed.contains(&number) => {
-                self.tt_table(rows, dim, &TtOverride::default()).map_err(TrainError::table(number))
-            }
-            None => Ok(TableSettings::Dense { rows, frozen: false }),
-        };
-        let tables = table_rows.iter().enumerate().map(table).collect::<Result<Vec<_>, _>>()?;
+        let (tables, _) = self.choose(table_rows, dim)?;
         let iterations = self.iterations(lines);
         let schedule =
             CacheSchedule { warmup: (self.cache.warmup * iterations as f64).ceil() as u64, every: self.cache.refresh };
@@ -174,6 +171,51 @@ impl TrainSettings {
         };
         hyperparameters.model()?;
         Ok(hyperparameters)
+    }
+
+    /// The tables that are among the largest, but stay dense, as they would hardly get smaller: for data with tables of these
+    /// rows.
+    ///
+    /// # Errors
+    ///
+    /// As [`TrainSettings::resolve`].
+    pub fn kept_dense(&self, table_rows: &[u64]) -> Result<Vec<KeptDense>, TrainError> {
+        self.check()?;
+        let (bottom, _) = self.layers();
+        self.choose(table_rows, bottom[bottom.len() - 1]).map(|(_, kept_dense)| kept_dense)
+    }
+
+    /// How each table is held, and which of the largest stay dense. What a file says of a table is done in any case.
+    fn choose(&self, table_rows: &[u64], dim: usize) -> Result<(Vec<TableSettings>, Vec<KeptDense>), TrainError> {
+        let mut table_rows = table_rows.to_vec();
+        if self.preset_rows {
+            table_rows.iter_mut().zip(self.preset.table_rows()).for_each(|(rows, &preset)| *rows = preset.max(*rows));
+        }
+        let compressed = largest_tables(&table_rows, self.tt.tables);
+        let mut kept_dense = Vec::new();
+        let mut table = |(number, &rows): (usize, &u64)| {
+            let dense = |frozen| TableSettings::Dense { rows, frozen };
+            let tt = |given| self.tt_table(rows, dim, given).map_err(TrainError::table(number));
+            match self.tables.get(&number) {
+                Some(&TableOverride::Dense { frozen }) => Ok(dense(frozen)),
+                Some(TableOverride::Tt(given)) => tt(given),
+                None if compressed.contains(&number) => {
+                    let settings = tt(&TtOverride::default())?;
+                    let config = |settings: &TableSettings| {
+                        settings.config(dim, self.optimizer.into()).map_err(TrainError::table(number))
+                    };
+                    let ratio = choice::ratio(&config(&dense(false))?, &config(&settings)?);
+                    if ratio >= self.tt.min_ratio {
+                        return Ok(settings);
+                    }
+                    kept_dense.push(KeptDense { table: number, rows, ratio });
+                    Ok(dense(false))
+                }
+                None => Ok(dense(false)),
+            }
+        };
+        let tables = table_rows.iter().enumerate().map(&mut table).collect::<Result<Vec<_>, _>>()?;
+        Ok((tables, kept_dense))
     }
 
     /// Iterations of all epochs over `lines` lines, whether or not all are gone through.
@@ -199,6 +241,7 @@ impl TrainSettings {
             Some(ranks) => ranks.to_vec(),
         };
         let scale = given.scale.unwrap_or(self.tt.scale);
+        let rule = given.rule.unwrap_or(self.tt.rule);
         Ok(TableSettings::Tt {
             rows,
             col_factors: column_factors(dim, row_factors.len())?,
@@ -206,8 +249,9 @@ impl TrainSettings {
             ranks: [&[1], &inner[..], &[1]].concat(),
             init: given.init.unwrap_or(self.tt.init),
             scale,
+            rule,
             lr_multiplier: (given.lr_multiplier.or(self.tt.lr_multiplier))
-                .unwrap_or_else(|| default_lr_multiplier(self.optimizer, scale)),
+                .unwrap_or_else(|| default_lr_multiplier(self.optimizer, rule, scale)),
             // As large as the largest share that is asked for: a small table has a row in it too.
             cached_rows: (given.cache_fraction.unwrap_or(self.cache.fraction) * rows as f64).ceil() as usize,
             frozen: given.frozen.unwrap_or(self.tt.frozen),
@@ -240,6 +284,7 @@ impl TrainSettings {
         for (name, value) in [
             ("learning rate", self.lr.base),
             ("learning rate multiplier", self.tt.lr_multiplier.unwrap_or(1.0)),
+            ("smallest ratio of compression", self.tt.min_ratio),
             ("eps of Adagrad", eps),
         ] {
             if !(value.is_finite() && value >= 0.0) {

@@ -10,7 +10,8 @@
 //! # ranks = [16, 32]              # .. one for each bond between two cores
 //! row-factors = [200, 220, 250]   # one a core; their product is at least the rows of the table
 //! init = "sampled-gaussian"       # gaussian, uniform or signs
-//! scale = "calibrated"            # or paper
+//! scale = "isometric"             # calibrated or paper
+//! rule = "adagrad-norm"           # or element-wise; of the cores
 //! lr-multiplier = 10.0            # of the cores
 //! cache-fraction = 0.0001         # share of the rows that are held uncompressed; 0 for no cache
 //! frozen = false                  # true: not trained
@@ -25,7 +26,7 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::tables::{InitName, ScaleName};
+use super::tables::{CoreRuleName, InitName, ScaleName};
 
 /// What a file says of one table.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +51,8 @@ pub struct TtOverride {
     pub init: Option<InitName>,
     /// Their scale.
     pub scale: Option<ScaleName>,
+    /// The update rule of the cores.
+    pub rule: Option<CoreRuleName>,
     /// What the learning rate is multiplied by for the cores.
     pub lr_multiplier: Option<f64>,
     /// Share of the rows that are held uncompressed.
@@ -98,7 +101,7 @@ pub enum TableFileError {
 
 const DENSE_KEYS: &[&str] = &["kind", "frozen"];
 const TT_KEYS: &[&str] =
-    &["kind", "rank", "ranks", "row-factors", "init", "scale", "lr-multiplier", "cache-fraction", "frozen"];
+    &["kind", "rank", "ranks", "row-factors", "init", "scale", "rule", "lr-multiplier", "cache-fraction", "frozen"];
 
 /// Reads the text of a file: what it says of each table that it names.
 ///
@@ -165,6 +168,7 @@ fn parse_tt(table: usize, section: Table) -> Result<TtOverride, TableFileError> 
             "row-factors" => tt.row_factors = Some(get(table, &key, value)?),
             "init" => tt.init = Some(get(table, &key, value)?),
             "scale" => tt.scale = Some(get(table, &key, value)?),
+            "rule" => tt.rule = Some(get(table, &key, value)?),
             "lr-multiplier" => match get(table, &key, value)? {
                 multiplier if multiplier >= 0.0 && f64::is_finite(multiplier) => tt.lr_multiplier = Some(multiplier),
                 _ => return wrong(key, "must be a number that is not negative"),
@@ -216,6 +220,7 @@ mod tests {
             row-factors = [200, 220, 250]
             init = "signs"
             scale = "paper"
+            rule = "element-wise"
             lr-multiplier = 10
             cache-fraction = 0.0001
             frozen = true
@@ -233,6 +238,7 @@ mod tests {
             row_factors: Some(vec![200, 220, 250]),
             init: Some(InitName::Signs),
             scale: Some(ScaleName::Paper),
+            rule: Some(CoreRuleName::ElementWise),
             lr_multiplier: Some(10.0),
             cache_fraction: Some(0.0001),
             frozen: Some(true),

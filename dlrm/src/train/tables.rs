@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use ttcore::init::{CoreInit, Entries, Scale};
-use ttcore::{Rule, TableConfig, TtShape};
+use ttcore::{CoreRule, Rule, TableConfig, TtShape};
 
 /// The distribution of the entries of new cores, by the name that the command line and files use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
@@ -24,11 +24,30 @@ pub enum InitName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScaleName {
-    /// So that the table has the variance of a dense one.
+    /// So that the table has the variance of a dense one, and a first step moves a row as far as one of a dense table.
     #[default]
+    Isometric,
+    /// So that the table has the variance of a dense one, all entries alike.
     Calibrated,
     /// As in the published code: far too wide, for comparison.
     Paper,
+}
+
+/// The update rule of cores, by the name that the command line and files use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum CoreRuleName {
+    /// AdaGrad-Norm: the step of a slice is divided by the root of all squares of its gradients so far.
+    AdagradNorm,
+    /// The rule of all other parameters, element by element.
+    ElementWise,
+}
+
+impl CoreRuleName {
+    /// What runs had before there was a choice: for their checkpoints.
+    fn before_there_was_a_choice() -> Self {
+        Self::ElementWise
+    }
 }
 
 /// One table of a run, with everything decided.
@@ -56,6 +75,9 @@ pub enum TableSettings {
         init: InitName,
         /// Their scale.
         scale: ScaleName,
+        /// The update rule of the cores.
+        #[serde(default = "CoreRuleName::before_there_was_a_choice")]
+        rule: CoreRuleName,
         /// What the learning rate is multiplied by for the cores.
         lr_multiplier: f64,
         /// Rows that are held uncompressed; 0 for no cache.
@@ -89,6 +111,11 @@ impl TableSettings {
         }
     }
 
+    /// Whether its parameters are trained element by element.
+    pub fn is_element_wise(&self) -> bool {
+        !matches!(self, Self::Tt { rule: CoreRuleName::AdagradNorm, .. })
+    }
+
     /// Whether some of its rows are cached.
     pub fn has_cache(&self) -> bool {
         matches!(self, Self::Tt { cached_rows: 1.., .. })
@@ -102,14 +129,22 @@ impl TableSettings {
     pub fn config(&self, dim: usize, rule: Rule) -> Result<TableConfig, ttcore::Error> {
         let (config, frozen) = match self {
             Self::Dense { rows, frozen } => (TableConfig::dense(*rows, dim)?, *frozen),
-            Self::Tt { rows, row_factors, col_factors, ranks, init, scale, lr_multiplier, cached_rows, frozen } => {
+            Self::Tt {
+                rows, row_factors, col_factors, ranks, init, scale, lr_multiplier, cached_rows, frozen, ..
+            } => {
                 let shape = TtShape::new(*rows, row_factors, col_factors, ranks)?;
                 let init = CoreInit { entries: (*init).into(), scale: (*scale).into() };
                 let config = TableConfig::tt(shape).with_init(init).with_core_lr_multiplier(*lr_multiplier);
                 (config.with_cache(*cached_rows)?, *frozen)
             }
         };
-        let config = config.with_rule(rule);
+        let config = match self {
+            Self::Tt { rule: CoreRuleName::AdagradNorm, .. } => {
+                let eps = if let Rule::Adagrad { eps } = rule { eps } else { 1e-10 };
+                config.with_rule(rule).with_core_rule(CoreRule::AdagradNorm { eps })
+            }
+            _ => config.with_rule(rule),
+        };
         Ok(if frozen { config.frozen() } else { config })
     }
 }
@@ -128,6 +163,7 @@ impl From<InitName> for Entries {
 impl From<ScaleName> for Scale {
     fn from(name: ScaleName) -> Self {
         match name {
+            ScaleName::Isometric => Self::Isometric,
             ScaleName::Calibrated => Self::Calibrated,
             ScaleName::Paper => Self::Paper,
         }

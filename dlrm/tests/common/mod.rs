@@ -23,6 +23,8 @@ pub(crate) fn settings() -> TrainSettings {
     settings.bottom = Some(vec![13, 16, 4]);
     settings.top = Some(vec![8, 1]);
     (settings.tt.tables, settings.tt.rank, settings.tt.lr_multiplier) = (3, 2, Some(2.0));
+    // As small as they are.
+    settings.tt.min_ratio = 0.0;
     (settings.cache.fraction, settings.cache.warmup, settings.cache.refresh) = (0.02, 0.2, 5);
     (settings.batch_size, settings.epochs, settings.seed) = (32, 2, 3);
     (settings.lr.warmup_steps, settings.lr.decay_start, settings.lr.decay_steps) = (6, 20, 15);

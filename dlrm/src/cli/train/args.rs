@@ -9,8 +9,8 @@ use clap::error::ErrorKind;
 use clap::{Args as ClapArgs, ValueEnum};
 use dlrm::presets::Preset;
 use dlrm::train::{
-    CacheSettings, CheckpointOptions, InitName, LrPolicy, OnNonFinite, Optimizer, RunOptions, ScaleName,
-    TableFileError, TrainSettings, TtSettings, parse_tables,
+    CacheSettings, CheckpointOptions, CoreRuleName, InitName, LrPolicy, MIN_RATIO, OnNonFinite, Optimizer, RunOptions,
+    ScaleName, TableFileError, TrainSettings, TtSettings, parse_tables,
 };
 
 use crate::cli::backend::BackendArgs;
@@ -39,7 +39,8 @@ A file for --tables has a section for each table it sets, named by its number fr
   rank = 32                       # or ranks = [16, 32], one for each bond between two cores
   row-factors = [200, 220, 250]   # their product is at least the rows of the table
   init = \"sampled-gaussian\"       # gaussian, uniform or signs
-  scale = \"calibrated\"            # or paper
+  scale = \"isometric\"             # calibrated or paper
+  rule = \"adagrad-norm\"           # or element-wise; of the cores
   lr-multiplier = 10.0            # of the cores
   cache-fraction = 0.0001         # share of the rows held uncompressed; 0 for no cache
   frozen = false                  # true: not trained
@@ -90,19 +91,26 @@ pub(in crate::cli) struct Args {
     #[arg(long, default_value_t = 0, help_heading = "Model")]
     pub(super) seed: u64,
 
-    /// How many of the largest tables are held as tensor trains
+    /// How many of the largest tables are held as tensor trains, if they get smaller by --tt-min-ratio
     #[arg(long, default_value_t = 7, help_heading = "Compressed tables")]
     tt_tables: usize,
+    /// How many times less memory a table must take in training to be compressed, cache and optimiser state included; 0: all
+    #[arg(long, value_name = "RATIO", default_value_t = MIN_RATIO, help_heading = "Compressed tables")]
+    tt_min_ratio: f64,
     /// Their TT-rank
     #[arg(long, default_value_t = 32, help_heading = "Compressed tables")]
     tt_rank: usize,
     /// Distribution of the entries of new cores
     #[arg(long, value_enum, default_value_t = InitName::SampledGaussian, help_heading = "Compressed tables")]
     tt_init: InitName,
-    /// Scale of new cores: so that the table has the variance of a dense one, or as in the published code
-    #[arg(long, value_enum, default_value_t = ScaleName::Calibrated, help_heading = "Compressed tables")]
+    /// Scale of new cores
+    #[arg(long, value_enum, default_value_t = ScaleName::Isometric, help_heading = "Compressed tables")]
     tt_scale: ScaleName,
-    /// What the learning rate is multiplied by for cores [default: 30 for calibrated cores with SGD, else 1]
+    /// Update rule of the cores
+    #[arg(long, value_enum, default_value_t = CoreRuleName::AdagradNorm, help_heading = "Compressed tables")]
+    tt_rule: CoreRuleName,
+    /// What the learning rate is multiplied by for cores [default: 1; 10 with adagrad-norm beside --optimizer adagrad; 30 for
+    /// calibrated cores with SGD element by element]
     #[arg(long, help_heading = "Compressed tables")]
     tt_lr_multiplier: Option<f64>,
     /// Leave compressed tables as they are drawn, for experiments
@@ -254,9 +262,11 @@ impl Args {
             top: self.top.clone().map(|sizes| sizes.0),
             tt: TtSettings {
                 tables: self.tt_tables,
+                min_ratio: self.tt_min_ratio,
                 rank: self.tt_rank,
                 init: self.tt_init,
                 scale: self.tt_scale,
+                rule: self.tt_rule,
                 lr_multiplier: self.tt_lr_multiplier,
                 frozen: self.freeze_tt,
             },

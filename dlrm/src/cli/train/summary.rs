@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use dlrm::train::{Optimizer, Outcome, TableSummary};
+use dlrm::train::{KeptDense, Optimizer, Outcome, TableSummary};
 
 use crate::cli::report;
 
@@ -35,15 +35,25 @@ fn tables(out: &mut impl Write, outcome: &Outcome) -> io::Result<()> {
     writeln!(out, "  uncompressed  {}", line(outcome.dense_bytes))?;
     let ranks = || outcome.tables.iter().filter_map(|table| table.ranks.as_ref()?.iter().max());
     let up_to = if ranks().all(|&rank| rank == outcome.tt_rank) { "" } else { "up to " };
-    writeln!(
-        out,
-        "  as trained    {}   {:.2} times smaller: {} of {} tables as tensor trains of rank {up_to}{}",
-        line(outcome.compressed_bytes),
-        outcome.ratio,
-        outcome.tt_tables,
-        outcome.tables.len(),
-        outcome.tt_rank
-    )?;
+    write!(out, "  as trained    {}   {}", line(outcome.compressed_bytes), report::ratio(outcome.ratio))?;
+    match outcome.tt_tables {
+        0 => writeln!(out, ": no table as a tensor train")?,
+        tables => writeln!(
+            out,
+            ": {tables} of {} tables as tensor trains of rank {up_to}{}",
+            outcome.tables.len(),
+            outcome.tt_rank
+        )?,
+    }
+    if !outcome.kept_dense.is_empty() {
+        let table = |kept: &KeptDense| format!("{} ({} rows)", kept.table, kept.rows);
+        let tables: Vec<String> = outcome.kept_dense.iter().map(table).collect();
+        writeln!(
+            out,
+            "  uncompressed all the same, as they would hardly get smaller (--tt-min-ratio): tables {}",
+            tables.join(", ")
+        )?;
+    }
     if let Some(cache) = &outcome.cache {
         writeln!(
             out,
