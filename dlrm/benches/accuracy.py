@@ -1,137 +1,190 @@
 #!/usr/bin/env python3
-"""Whether compressed tables learn what uncompressed ones do, on synthetic lines with a planted model.
+"""Whether compressed tables learn what uncompressed ones do: the tables of docs/accuracy.md.
 
     cargo build --release -p dlrm
-    python3 dlrm/benches/accuracy.py --dlrm target/release/dlrm --dir /tmp/accuracy --plot docs/accuracy.svg
+    python3 dlrm/benches/accuracy.py --dir /tmp/accuracy
+    python3 dlrm/benches/accuracy.py --dir /tmp/accuracy --data ml1m=/tmp/ml1m --sets ml1m    # a folder of dlrm prepare
 
-For every seed: two million lines to train on and a day of one million held out (half of it tests, half validates), made
-by `dlrm synth` and `dlrm prepare`; then every configuration below, trained on them for one epoch in batches of 128 with
-tables of the Criteo Kaggle sizes. Seeds are paired: all configurations of a seed see the same lines in the same order.
-Finished runs are kept in --dir and not made again. --adagrad adds the configurations with Adagrad. Prints a table in Markdown; --plot draws the curves and needs
-matplotlib.
+Planted sets are made by `dlrm synth` and `dlrm prepare`: a million lines to train on, 100,000 to test on, tables of the
+Criteo Kaggle sizes, other lines and another model for every seed. A set of --data is the same for every seed.
+
+Uncompressed and compressed tables have the same number of trials: for each, every learning rate below is tried with seed 11,
+the one with the best AUC on the validation lines is taken, and seeds 1, 2 and 3 are trained with it and measured on the test
+lines. The first rate of SGD is the default. Everything else is as the program's defaults say. Finished runs are kept in --dir
+and not made again; results do not depend on --jobs. Prints tables in Markdown, with `--by-frequency` those of loss by how often
+a row occurs.
 """
 
 import argparse
+import concurrent.futures
 import json
 import pathlib
 import statistics
 import subprocess
 
-TRAIN_LINES, TEST_LINES = 2_000_000, 1_000_000
-TT = ["--tt-tables", "7", "--tt-rank", "32"]
-CACHE = ["--cache-fraction", "0.0001"]
-ADAGRAD = ["--optimizer", "adagrad", "--lr", "0.02"]
+TRAIN_LINES, TEST_LINES = 1_000_000, 200_000
+TUNING_SEED, SEEDS = 11, (1, 2, 3)
+RATES = {"sgd": ["0.1", "0.3", "0.9"], "adagrad": ["0.005", "0.01", "0.02"]}
 
-# Name, what it says in the table, options. The first and the last of a group are its reference points.
-SGD_RUNS = {
-    "SGD, learning rate 0.1": [
-        ("dense", "uncompressed", ["--tt-tables", "0"]),
-        ("tt", "7 tensor trains, rank 32, calibrated, multiplier 30", TT + ["--tt-lr-multiplier", "30"]),
-        ("tt-cache", "the same with a cache of 0.01%", TT + CACHE + ["--tt-lr-multiplier", "30"]),
-        ("tt-paper", "published scale, multiplier 1", TT + ["--tt-scale", "paper", "--tt-lr-multiplier", "1"]),
-        ("frozen", "the 7 tables frozen", TT + ["--freeze-tt"]),
-    ],
-}
-ADAGRAD_RUNS = {
-    "Adagrad, learning rate 0.02": [
-        ("dense-adagrad", "uncompressed", ["--tt-tables", "0"] + ADAGRAD),
-        ("tt-adagrad", "7 tensor trains, rank 32, calibrated", TT + ADAGRAD + ["--tt-lr-multiplier", "1"]),
-        ("tt-adagrad-cache", "the same with a cache of 0.01%", TT + CACHE + ADAGRAD + ["--tt-lr-multiplier", "1"]),
-        ("frozen-adagrad", "the 7 tables frozen", TT + ["--freeze-tt"] + ADAGRAD),
-    ],
+PLANTED = {
+    "head100": ["--head", "100"],
+    "head10000": ["--head", "10000"],
+    "vectors10000": ["--head", "10000", "--effects", "vectors"],
 }
 
-
-def make_data(dlrm, directory, seed):
-    """The prepared lines of a seed, and the best AUC a model could have on the day held out."""
-    data, planted = directory / f"data_{seed}", directory / f"synth1_{seed}.json"
-    if not (data.is_dir() and planted.is_file()):
-        days = [directory / f"day{day}_{seed}" for day in (0, 1)]
-        for day, lines, first in [(days[0], TRAIN_LINES, 0), (days[1], TEST_LINES, TRAIN_LINES)]:
-            options = ["--lines", str(lines), "--first-line", str(first), "--seed", str(seed), "--force", "--json"]
-            report = subprocess.run([dlrm, "synth", "-o", day] + options, check=True, stdout=subprocess.PIPE).stdout
-        subprocess.run([dlrm, "prepare", *days, "-o", data, "--force"], check=True, stdout=subprocess.DEVNULL)
-        planted.write_bytes(report)
-        for day in days:
-            day.unlink()
-    return data, json.loads(planted.read_text())
+DENSE = ("uncompressed", ["--tt-tables", "0"])
+COMPRESSED = ("compressed, the defaults", [])
+# What is trained with the rate that was best for the compressed tables.
+VARIANTS = [
+    ("with a cache of 0.01%", ["--cache-fraction", "0.0001"]),
+    ("with a cache of 1%", ["--cache-fraction", "0.01"]),
+    ("compressed tables frozen", ["--freeze-tt"]),
+]
+# What the defaults were: SGD element by element on cores whose entries are all alike.
+ELEMENT_WISE = ("compressed, calibrated, SGD with multiplier 30", ["--tt-scale", "calibrated", "--tt-rule", "element-wise"])
 
 
-def train(dlrm, directory, data, seed, name, options):
-    """What came out of a run, and the lines of its log."""
-    out = directory / "out"
-    out.mkdir(exist_ok=True)
-    outcome, log = out / f"{name}-{seed}.json", out / f"{name}-{seed}.jsonl"
-    if not outcome.is_file():
-        log.unlink(missing_ok=True)
-        common = ["--data", data, "--seed", str(seed), "--preset-rows", "--log-every", "1000", "--log", log, "--json"]
-        report = subprocess.run([dlrm, "train", *common, *options], check=True, stdout=subprocess.PIPE).stdout
-        outcome.write_bytes(report)
-    return json.loads(outcome.read_text()), [json.loads(line) for line in log.read_text().splitlines()]
+class Study:
+    """Runs of one program in one folder."""
+
+    def __init__(self, args):
+        self.dlrm, self.dir, self.given = args.dlrm, args.dir, dict(pair.split("=", 1) for pair in args.data)
+        self.pool = concurrent.futures.ThreadPoolExecutor(args.jobs)
+
+    def command(self, *options):
+        return subprocess.run([self.dlrm, *map(str, options)], check=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL).stdout
+
+    def prepared(self, name, seed):
+        """The lines of a set, and options that go with it."""
+        if name in self.given:
+            return self.given[name], []
+        folder = self.dir / f"{name}-{seed}"
+        if not folder.is_dir():
+            days = [self.dir / f"{name}-{seed}-day{day}" for day in (0, 1)]
+            for day, lines, first in [(days[0], TRAIN_LINES, 0), (days[1], TEST_LINES, TRAIN_LINES)]:
+                self.command("synth", "-o", day, "--lines", lines, "--first-line", first, "--seed", seed, "--force",
+                             *PLANTED[name])
+            self.command("prepare", *days, "-o", folder, "--force")
+            for day in days:
+                day.unlink()
+        return folder, ["--preset-rows"]
+
+    def run(self, name, seed, options, keep=False):
+        """What came out of a run, later."""
+        return self.pool.submit(self.run_now, name, seed, options, keep)
+
+    def run_now(self, name, seed, options, keep):
+        data, more = self.prepared(name, seed)
+        label = "_".join([name, str(seed), *options]).replace("--", "").replace("/", "")
+        outcome, model = self.dir / "out" / f"{label}.json", self.dir / "models" / label
+        if not outcome.is_file() or (keep and not model.is_dir()):
+            kept = ["--checkpoint-dir", model] if keep else []
+            outcome.parent.mkdir(exist_ok=True)
+            try:
+                report = self.command("train", "--data", data, "--seed", seed, "--threads", 1, "--json", *more, *options,
+                                      *kept)
+            except subprocess.CalledProcessError:
+                # A run that diverges is a result, too.
+                report = json.dumps({"test": {"auc": 0.5, "log_loss": float("nan")}, "validation": {"auc": 0.5},
+                                     "ratio": float("nan"), "failed": True}).encode()
+            outcome.write_bytes(report)
+        return json.loads(outcome.read_text())
+
+    def tuned(self, name, rule, options):
+        """The learning rate with the best AUC on the validation lines of the tuning seed."""
+        runs = {rate: self.run(name, TUNING_SEED, [*rule_of(rule, rate), *options]) for rate in RATES[rule]}
+        return runs
+
+    def by_frequency(self, name, seed, options):
+        data, more = self.prepared(name, seed)
+        self.run_now(name, seed, options, True)
+        label = "_".join([name, str(seed), *options]).replace("--", "").replace("/", "")
+        return json.loads(self.command("eval", "--checkpoint", self.dir / "models" / label / "final.safetensors", "--data",
+                                       data, "--split", "test", "--by-frequency", "--json"))
 
 
-def table(runs, groups, planted, seeds):
-    """The results, as Markdown. A share is of the way from frozen to uncompressed tables, seed by seed."""
-    best = statistics.mean(planted[seed]["bayes_auc"] for seed in seeds)
-    print(f"Best possible AUC {best:.4f}, without the largest tables "
-          f"{statistics.mean(planted[seed]['bayes_auc_without_largest'] for seed in seeds):.4f}.\n")
-    print("| tables | AUC, each seed | mean | share of the gap | below the best | accuracy | log loss | times smaller |")
-    print("|---|---|---|---|---|---|---|---|")
-    for group, configurations in groups.items():
-        print(f"| **{group}** | | | | | | | |")
-        auc = {name: [runs[name, seed][0]["test"]["auc"] for seed in seeds] for name, _, _ in configurations}
-        dense, frozen = auc[configurations[0][0]], auc[configurations[-1][0]]
-        for name, text, _ in configurations:
-            mean = lambda key: statistics.mean(runs[name, seed][0]["test"][key] for seed in seeds)
-            share = statistics.mean((a - f) / (d - f) for a, d, f in zip(auc[name], dense, frozen))
-            each = ", ".join(f"{value:.4f}" for value in auc[name])
-            ratio = runs[name, seeds[0]][0]["ratio"]
-            print(f"| {text} | {each} | {statistics.mean(auc[name]):.4f} | {share:.1%} | "
-                  f"{best - statistics.mean(auc[name]):.4f} | {mean('accuracy'):.2%} | {mean('log_loss'):.4f} | {ratio:.1f} |")
+def rule_of(rule, rate):
+    return ["--optimizer", rule, "--lr", rate]
 
 
-def plot(runs, groups, seeds, path):
-    """Training loss over the iterations, mean of the seeds."""
-    import matplotlib
-    matplotlib.use("svg")
-    import matplotlib.pyplot as plt
-    # The same bytes for the same runs.
-    plt.rcParams["svg.hashsalt"] = "accuracy"
-    figure, axes = plt.subplots(1, len(groups), figsize=(2 + 5 * len(groups), 4.2), sharey=True, squeeze=False)
-    for axis, (group, configurations) in zip(axes[0], groups.items()):
-        for name, text, _ in configurations:
-            logs = [[line for line in runs[name, seed][1] if line["kind"] == "train"] for seed in seeds]
-            points = list(zip(*logs))
-            axis.plot([lines[0]["iteration"] for lines in points],
-                      [statistics.mean(line["loss"] for line in lines) for lines in points], label=text)
-        axis.set(title=group, xlabel="iterations of 128 lines")
-        axis.grid(alpha=0.3)
-        axis.legend(fontsize=8)
-    axes[0, 0].set_ylabel("training loss, mean of 1,000 iterations")
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
+def best(runs):
+    return max(runs, key=lambda rate: runs[rate].result()["validation"]["auc"] or 0)
+
+
+def line(text, rule, rate, runs, reference=None):
+    runs = [run.result() for run in runs]
+    auc = [run["test"]["auc"] for run in runs]
+    mean = statistics.mean
+    lost = f"{mean(reference) - mean(auc):+.4f}" if reference else ""
+    each = ", ".join("diverged" if run.get("failed") else f"{run['test']['auc']:.4f}" for run in runs)
+    print(f"| {rule} {rate} | {text} | {each} | {mean(auc):.4f} | {lost} | "
+          f"{mean(run['test']['log_loss'] for run in runs):.4f} | {mean(run['ratio'] for run in runs):.1f} |", flush=True)
+    return auc
+
+
+def one_set(study, name, extra):
+    kinds = [DENSE, (COMPRESSED[0], COMPRESSED[1] + extra)]
+    trials = {(rule, text): study.tuned(name, rule, options) for rule in RATES for text, options in kinds}
+    rates = {key: best(runs) for key, runs in trials.items()}
+    jobs = []
+    for rule in RATES:
+        dense_rate, rate = rates[rule, DENSE[0]], rates[rule, COMPRESSED[0]]
+        add = lambda text, rate, options: jobs.append(
+            (text, rule, rate, [study.run(name, seed, [*rule_of(rule, rate), *options]) for seed in SEEDS]))
+        defaults = [RATES[rule][0]] if rule == "sgd" else []
+        for dense in dict.fromkeys([dense_rate, *defaults]):
+            add(DENSE[0], dense, DENSE[1])
+        for compressed in dict.fromkeys([rate, *defaults]):
+            add(COMPRESSED[0], compressed, extra)
+        for text, options in VARIANTS:
+            add(text, rate, options + extra)
+        if rule == "sgd":
+            add(ELEMENT_WISE[0], RATES[rule][0], ELEMENT_WISE[1] + extra)
+    print(f"\n**{name}** {' '.join(extra)}\n")
+    print("| rule, rate | tables | test AUC, each seed | mean | lost | log loss | times smaller |\n|---|---|---|---|---|---|---|")
+    reference = {}
+    for text, rule, rate, runs in jobs:
+        auc = line(text, rule, rate, runs, reference.get(rule))
+        if text == DENSE[0] and rule not in reference:
+            reference[rule] = auc
+
+
+def frequency_table(study, name, seed, configurations):
+    reports = [(text, study.pool.submit(study.by_frequency, name, seed, options)) for text, options in configurations]
+    reports = [(text, report.result()) for text, report in reports]
+    print(f"\n**{name}**, seed {seed}: log loss of test lines by how often the row of a lookup occurs in training\n")
+    print("| occurs | share of lookups | " + " | ".join(text for text, _ in reports) + " |")
+    print("|---" * (2 + len(reports)) + "|")
+    for bucket in range(len(reports[0][1]["by_frequency"])):
+        rows = [report["by_frequency"][bucket] for _, report in reports]
+        upper = rows[0]["to"]
+        name_of = f"{rows[0]['from']} or more" if upper is None else f"{rows[0]['from']} to {upper}" if upper else "never"
+        losses = " | ".join("" if row["log_loss"] is None else f"{row['log_loss']:.4f}" for row in rows)
+        print(f"| {name_of} | {rows[0]['share']:.1%} | {losses} |")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dlrm", default="target/release/dlrm", help="the program")
-    parser.add_argument("--dir", type=pathlib.Path, required=True, help="where data and results are kept; 1 GB for 3 seeds")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--adagrad", action="store_true", help="with Adagrad too")
-    parser.add_argument("--plot", type=pathlib.Path, help="SVG file to draw the curves to")
+    parser.add_argument("--dir", type=pathlib.Path, required=True, help="where data and results are kept; 2 GB")
+    parser.add_argument("--data", metavar="NAME=DIR", action="append", default=[], help="another set: a prepared folder")
+    parser.add_argument("--sets", nargs="+", default=list(PLANTED), help="which sets; default: the planted ones")
+    parser.add_argument("--options", nargs=argparse.REMAINDER, default=[], help="more options of dlrm train; last")
+    parser.add_argument("--by-frequency", action="store_true", help="only the tables of loss by frequency, with SGD at 0.1")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time, of one thread each")
     args = parser.parse_args()
     args.dir.mkdir(parents=True, exist_ok=True)
-    seeds = range(1, args.seeds + 1)
-    groups = SGD_RUNS | (ADAGRAD_RUNS if args.adagrad else {})
-    runs, planted = {}, {}
-    for seed in seeds:
-        data, planted[seed] = make_data(args.dlrm, args.dir, seed)
-        for configurations in groups.values():
-            for name, _, options in configurations:
-                runs[name, seed] = train(args.dlrm, args.dir, data, seed, name, options)
-    table(runs, groups, planted, seeds)
-    if args.plot:
-        plot(runs, groups, seeds, args.plot)
+    study = Study(args)
+    for name in args.sets:
+        for seed in (TUNING_SEED, *SEEDS):
+            study.prepared(name, seed)
+        if args.by_frequency:
+            sgd = rule_of("sgd", RATES["sgd"][0]) + args.options
+            frequency_table(study, name, SEEDS[0], [(text, sgd + options) for text, options in
+                                                    [DENSE, COMPRESSED, VARIANTS[0], ELEMENT_WISE, VARIANTS[-1]]])
+        else:
+            one_set(study, name, args.options)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 mod counting;
 
 use counting::{allocations_of, count_this_thread, pool};
-use ttcore::{Bags, EmbeddingBagCollection, Mode, Offsets, Pooling, Rule, TableConfig, TtShape};
+use ttcore::{Bags, CoreRule, EmbeddingBagCollection, Mode, Offsets, Pooling, Rule, TableConfig, TtShape};
 use ttcore_cpu::{Cpu, Threads};
 
 /// Allocations of some steps of batches of different sizes, after one round of them.
@@ -14,7 +14,7 @@ fn allocations(mut queue: Threads) -> usize {
         TableConfig::tt(TtShape::with_rank(1000, m, n, 8).expect("a shape")).with_rule(Rule::Adagrad { eps: 1e-8 })
     };
     let configs = vec![
-        tt(&[10, 10, 10], &[2, 2, 4]).with_cache(20).expect("a cache"),
+        tt(&[10, 10, 10], &[2, 2, 4]).with_cache(20).expect("a cache").with_core_rule(CoreRule::ADAGRAD_NORM),
         tt(&[32, 32], &[4, 4]),
         tt(&[4, 5, 5, 10], &[2, 2, 2, 2]),
         TableConfig::dense(1000, 16).expect("a table"),

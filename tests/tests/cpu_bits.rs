@@ -21,6 +21,7 @@ fn configs() -> Vec<TableConfig> {
         tt(9_000, &[20, 21, 22], &[2, 2, 4], 16),
         tt(9_000, &[20, 21, 22], &[2, 2, 4], 13).with_cache(64).expect("a cache").with_rule(adagrad),
         tt(2_400, &[48, 50], &[4, 4], 9),
+        tt(9_000, &[20, 21, 22], &[2, 2, 4], 16).with_rule(Rule::Sgd),
         tt(10_000, &[10, 10, 10, 10], &[2, 2, 2, 3], 7).with_rule(Rule::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 }),
         TableConfig::dense(5_000, 16).expect("a table"),
         TableConfig::dense(3, 24).expect("a table").with_rule(adagrad),

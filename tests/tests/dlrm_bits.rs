@@ -2,7 +2,7 @@
 
 use dlrm::model::{Dlrm, ModelConfig, Samples};
 use rand_core::Rng;
-use ttcore::{Rule, TableConfig, TtShape};
+use ttcore::{CoreRule, Rule, TableConfig, TtShape};
 use ttcore_cpu::{Cpu, Isa, Threads};
 use ttcore_tests::case::rng;
 
@@ -23,8 +23,9 @@ fn dense(rows: u64, dim: usize) -> TableConfig {
 }
 
 /// Sizes that fit no panel, chunk or vector.
-fn odd(rule: Rule) -> Run {
-    let tables = vec![tt(500, &[7, 8, 9], &[1, 3, 2], 5).with_rule(rule), dense(7, 6), dense(1, 6)];
+fn odd(rule: Rule, core_rule: CoreRule) -> Run {
+    let tt = tt(500, &[7, 8, 9], &[1, 3, 2], 5).with_rule(rule).with_core_rule(core_rule);
+    let tables = vec![tt, dense(7, 6), dense(1, 6)];
     let config = ModelConfig::new(6, vec![3, 129, 6], vec![12, 70, 3, 1], tables).expect("a model").with_rule(rule);
     Run { config, largest_batch: 37, batches: vec![37, 1, 30, 37, 0, 9] }
 }
@@ -97,8 +98,9 @@ fn same_bits(run: &Run) {
 #[test]
 fn odd_sizes() {
     for rule in [Rule::Sgd, Rule::Adagrad { eps: 1e-8 }, Rule::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 }] {
-        same_bits(&odd(rule));
+        same_bits(&odd(rule, CoreRule::ElementWise));
     }
+    same_bits(&odd(Rule::Sgd, CoreRule::ADAGRAD_NORM));
 }
 
 #[test]
@@ -109,7 +111,7 @@ fn the_kaggle_layers() {
 /// Weights that are set are the ones computed with, in evaluation and in training.
 #[test]
 fn weights_that_are_set_count() {
-    let run = odd(Rule::Sgd);
+    let run = odd(Rule::Sgd, CoreRule::ElementWise);
     let (mut queue, dense) = (Threads::one(), [0.5; 3 * 4]);
     let (labels, indices) = ([0.0, 1.0, 0.0, 1.0], vec![vec![1u32, 2, 3, 4], vec![0, 1, 2, 3], vec![0; 4]]);
     let samples = Samples { dense: &dense, indices: &indices, labels: &labels };
