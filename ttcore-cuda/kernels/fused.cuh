@@ -50,7 +50,7 @@ struct FusedTable {
     u64 row_grads;
     u64 first_grads;
     u64 middle_grads;
-    // Also there: gradients of the cores, as they are among the parameters, of the slices that occur. For a rule of slices.
+    // There too: gradients of the slices that occur, where they are among the parameters. For a rule of slices.
     u64 core_grads;
     // Where cores 2 and 3 and the dense rows are among the parameters.
     u64 core2;
@@ -141,7 +141,8 @@ __device__ u32 table_of(const FusedTable* tables, u32 count, u64 unit) {
     return low;
 }
 
-// The gradient of a number of the cores, once in a step. A rule of slices needs the whole slice: until there is, it is kept.
+// The gradient of a number of the cores, once in a step. A rule of slices needs that of the whole slice: it is kept, and what
+// an earlier step left there overwritten.
 template <class F>
 __device__ void apply_core(const FusedArgs<F>& args, const FusedTable& table, const Sink<F>& sink, u64 at, F g) {
     if (sink.core_kind == ELEMENT_WISE) apply(sink, sink.core_rate, at, g);

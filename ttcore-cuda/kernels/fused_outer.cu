@@ -1,5 +1,5 @@
-// The end of backward, but for rules of slices: sums what fused_middle left, over pairs, rows and parts in order, and applies
-// the rule.
+// The end of backward, but for rules of slices: sums what fused_middle left, over pairs, rows and parts in order, and
+// applies the rule.
 
 // Numbers of a slice of core 2, and dense rows, of one unit of work.
 const u32 OUTER_NUMBERS = 1024;

@@ -39,8 +39,8 @@ impl<D: Device> Scratch<D> {
     }
 }
 
-/// Where intermediate values of the batched algorithm are in scratch memory, behind those of the fused kernels, in bytes; sizes
-/// are those of the largest table.
+/// Where intermediate values of the batched algorithm are in scratch memory, behind those of the fused kernels, in bytes;
+/// sizes are those of the largest table.
 #[derive(Debug, Default)]
 pub(crate) struct ScratchPlan {
     /// Products of the first `k` slices of each lookup of a chunk `[chunk][A_k R_k]`, at `k - 1`; then their gradients.
