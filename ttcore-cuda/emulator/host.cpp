@@ -11,6 +11,7 @@
 #include "../kernels/fused_forward.cu"
 #include "../kernels/fused_backward.cu"
 #include "../kernels/fused_outer.cu"
+#include "../kernels/slices.cu"
 #include "../kernels/layers.cu"
 
 // Runs a kernel to its end. False if there is none of this name.

@@ -164,8 +164,10 @@ struct ApplyArgs {
     u64 base;
     u64 len;
     u64 runs;
+    // Slices of the cores before.
+    u64 slices_before;
 };
-SIZE(ApplyArgs, 120);
+SIZE(ApplyArgs, 152);
 
 // The rule, once for the whole batch, on the slices that it touched.
 template <class F>

@@ -38,8 +38,11 @@ extern __shared__ __align__(16) u64 ttcore_shared[];
     static_assert(sizeof(Args<float>) == bytes, "as in src/args.rs");           \
     static_assert(sizeof(Args<double>) == bytes, "as in src/args.rs")
 
-// What becomes of the gradients of a table: `Kind` in src/args.rs.
+// What becomes of the gradients of a table: `Kind` in src/sinks.rs.
 enum { ACCUMULATE = 0, SGD = 1, ADAGRAD = 2, ADAM = 3, FROZEN = 4 };
+
+// The rule of the cores: the one above, or one of slices. `CoreKind` in src/sinks.rs.
+enum { ELEMENT_WISE = 0, ADAGRAD_NORM = 1 };
 
 template <class F>
 struct Sink {
@@ -47,6 +50,10 @@ struct Sink {
     // Gradients to add to, or the first plane of the state.
     F* first;
     F* second;
+    // State of a rule of slices: a number for each.
+    F* slices;
+    // Parameters in front that have no place in the planes: the cores, where slices have a rule.
+    u64 stateless;
     // Learning rates of cores and dense rows; for Adam with its first correction.
     double core_rate;
     double dense_rate;
@@ -55,9 +62,12 @@ struct Sink {
     double eps;
     // Root of Adam's second correction.
     double root;
-    u64 kind;
+    // Of a rule of slices.
+    double core_eps;
+    u32 kind;
+    u32 core_kind;
 };
-SIZE(Sink, 80);
+SIZE(Sink, 104);
 
 // One number's gradient: ttcore's `Update::apply`, line by line.
 template <class F>
@@ -70,16 +80,18 @@ __device__ void apply(const Sink<F>& sink, double rate64, u64 at, F g) {
     } else if (sink.kind == ADAGRAD) {
         // Nothing happens to a zero gradient anyway, unless state and eps are zero too: this avoids 0 / 0.
         if (g != (F)0) {
-            F h = sink.first[at] + g * g;
-            sink.first[at] = h;
+            F& state = sink.first[at - sink.stateless];
+            F h = state + g * g;
+            state = h;
             sink.params[at] -= rate * g / (sqrt(h) + eps);
         }
     } else if (sink.kind == ADAM) {
         F b1 = (F)sink.beta1, b2 = (F)sink.beta2;
-        F m = b1 * sink.first[at] + ((F)1 - b1) * g;
-        F v = b2 * sink.second[at] + ((F)1 - b2) * g * g;
-        sink.first[at] = m;
-        sink.second[at] = v;
+        F &first = sink.first[at - sink.stateless], &second = sink.second[at - sink.stateless];
+        F m = b1 * first + ((F)1 - b1) * g;
+        F v = b2 * second + ((F)1 - b2) * g * g;
+        first = m;
+        second = v;
         sink.params[at] -= rate * m / (sqrt(v) / (F)sink.root + eps);
     }
 }

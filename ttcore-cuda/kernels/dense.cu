@@ -16,7 +16,7 @@ struct DenseArgs {
     u64 base;
     u64 rows;
 };
-SIZE(DenseArgs, 152);
+SIZE(DenseArgs, 176);
 
 // The gradient of a dense row, summed over its lookups in order, into its sink.
 template <class F>
@@ -45,7 +45,7 @@ struct UntouchedArgs {
     u32 count;
     u32 cores;
 };
-SIZE(UntouchedArgs, 120);
+SIZE(UntouchedArgs, 144);
 
 // A rule that moves parameters without a gradient, on the slices that no other kernel visits.
 template <class F>

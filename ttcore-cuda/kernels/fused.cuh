@@ -4,6 +4,7 @@
 //   fused_pool     one column of one bag
 //   fused_middle   one unit: gradients of the rows and products of its pairs, and what these add to G1 and to G2[i2]
 //   fused_outer    a slice of a core, or dense rows: sums what was added, and applies the rule
+//   fused_slices   a slice of a core: applies a rule of slices, if there is one
 //
 // A unit has so many pairs that the rows (pair, j1) of their products, stacked, are a matrix of at most 64 rows, and so
 // many j2 that its columns (j2, r) fit beside it in shared memory. A longer list of pairs is several units, which add to
@@ -49,6 +50,8 @@ struct FusedTable {
     u64 row_grads;
     u64 first_grads;
     u64 middle_grads;
+    // There too: gradients of the slices that occur, where they are among the parameters. For a rule of slices.
+    u64 core_grads;
     // Where cores 2 and 3 and the dense rows are among the parameters.
     u64 core2;
     u64 core3;
@@ -68,7 +71,11 @@ struct FusedTable {
     u32 firsts;
     u32 middles;
     u32 lasts;
-    // Factors of the columns and ranks.
+    // Slices that occur in the tables before.
+    u32 slices_before;
+    // Factors of the rows, of cores 1 and 2; those of the columns, and ranks.
+    u32 m1;
+    u32 m2;
     u32 n1;
     u32 n2;
     u32 n3;
@@ -79,9 +86,8 @@ struct FusedTable {
     u32 tile_n2;
     u32 tile_r1;
     u32 tile_r2;
-    u32 unused;
 };
-static_assert(sizeof(FusedTable) == 328, "as in src/args.rs");
+static_assert(sizeof(FusedTable) == 344, "as in src/args.rs");
 
 // Pairs `pair ..` of one i2, by its number among those that occur; which j1 and j2, in tiles; which part of the gradient
 // of G2[i2], or all ones for the whole of it.
@@ -114,7 +120,7 @@ struct FusedArgs {
     u32 dim;
     Sink<F> sinks[FUSED_TABLES];
 };
-SIZE(FusedArgs, 2624);
+SIZE(FusedArgs, 3392);
 
 // Numbers in the product of a pair, and columns of the table.
 __device__ u64 product_len(const FusedTable& table) { return (u64)table.n1 * table.n2 * table.r2; }
@@ -122,6 +128,26 @@ __device__ u64 dim_of(const FusedTable& table) { return (u64)table.n1 * table.n2
 
 __device__ u32 least(u32 a, u32 b) { return a < b ? a : b; }
 __device__ u32 parts_of(u32 numbers, u32 part) { return (numbers + part - 1) / part; }
+
+// Units of some kind of the tables before come first: the last table of which `before` is not above a unit.
+template <u32 FusedTable::*before>
+__device__ u32 table_of(const FusedTable* tables, u32 count, u64 unit) {
+    u32 low = 0, high = count;
+    while (high - low > 1) {
+        u32 half = (low + high) / 2;
+        if (tables[half].*before <= unit) low = half;
+        else high = half;
+    }
+    return low;
+}
+
+// The gradient of a number of the cores, once in a step. A rule of slices needs that of the whole slice: it is kept, and what
+// an earlier step left there overwritten.
+template <class F>
+__device__ void apply_core(const FusedArgs<F>& args, const FusedTable& table, const Sink<F>& sink, u64 at, F g) {
+    if (sink.core_kind == ELEMENT_WISE) apply(sink, sink.core_rate, at, g);
+    else args.scratch[table.core_grads + at] = g;
+}
 
 // Where the rows of a batch are.
 template <class F>

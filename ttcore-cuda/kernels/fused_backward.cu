@@ -1,4 +1,4 @@
-// Backward: fused_middle, then fused_outer.
+// Backward: fused_middle, then fused_outer; and fused_slices for rules of slices.
 
 // Shared memory of fused_middle.
 template <class F>
@@ -156,7 +156,7 @@ __device__ void fused_middle(const FusedArgs<F>& args) {
                     const u64 at = unit.middle_at() + place;
                     for (u32 c = lanes.lane; c < columns; c += lanes.lanes) {
                         for (u32 r = lanes.line; r < inner; r += lanes.lines) {
-                            apply(sink, sink.core_rate, at + r * unit.width + c, shared->grad[r][c]);
+                            apply_core(args, table, sink, at + r * unit.width + c, shared->grad[r][c]);
                         }
                     }
                 } else {

@@ -1,4 +1,5 @@
-// The end of backward: sums what fused_middle left, over pairs, rows and parts in order, and applies the rule.
+// The end of backward, but for rules of slices: sums what fused_middle left, over pairs, rows and parts in order, and
+// applies the rule.
 
 // Numbers of a slice of core 2, and dense rows, of one unit of work.
 const u32 OUTER_NUMBERS = 1024;
@@ -15,17 +16,6 @@ struct Segments {
 };
 static_assert(sizeof(Segments<float>) >= ROW_SEGMENTS * POPULAR_BYTES, "popular rows fit");
 static_assert(sizeof(Segments<float>) == 16384 && sizeof(Segments<double>) == 32768, "as in src/tiles.rs");
-
-// Outer units of the tables before come first: the last table that begins at or before a unit.
-__device__ u32 table_of_outer(const FusedTable* tables, u32 count, u64 unit) {
-    u32 low = 0, high = count;
-    while (high - low > 1) {
-        u32 half = (low + high) / 2;
-        if (tables[half].outers_before <= unit) low = half;
-        else high = half;
-    }
-    return low;
-}
 
 // A slice of core 1: what its pairs add, block of columns by block of columns.
 template <class F>
@@ -44,7 +34,7 @@ __device__ void outer_first(const FusedArgs<F>& args, const FusedTable& table, c
             pairs += last ? 1 : 0;
             block = last ? 0 : block;
         }
-        apply(sink, sink.core_rate, table.digits[0][number] * len + i, sum);
+        apply_core(args, table, sink, table.digits[0][number] * len + i, sum);
     }
 }
 
@@ -60,7 +50,7 @@ __device__ void outer_middle(const FusedArgs<F>& args, const FusedTable& table, 
         const F* grads = args.scratch + table.middle_grads + i;
         F sum = 0;
         UNROLL_4 for (u32 part = parts_from; part < parts_to; ++part) sum += grads[part * len];
-        apply(sink, sink.core_rate, table.core2 + table.digits[1][number] * len + i, sum);
+        apply_core(args, table, sink, table.core2 + table.digits[1][number] * len + i, sum);
     }
 }
 
@@ -99,7 +89,7 @@ __device__ void outer_last(const FusedArgs<F>& args, const FusedTable& table, co
             if (j3 >= n3) continue;
             F sum = 0;
             UNROLL for (u32 segment = 0; segment < SEGMENTS; ++segment) sum += shared->sum[segment][i / HELD][i % HELD];
-            apply(sink, sink.core_rate, at + r * n3 + j3, sum);
+            apply_core(args, table, sink, at + r * n3 + j3, sum);
         }
         __syncthreads();
     }
@@ -134,7 +124,7 @@ __device__ void fused_outer(const FusedArgs<F>& args) {
     const FusedTable& end = args.tables[args.count - 1];
     const u32 units = end.outers_before + end.outers;
     for (u32 unit = blockIdx.x; unit < units; unit += gridDim.x) {
-        u32 t = table_of_outer(args.tables, args.count, unit);
+        u32 t = table_of<&FusedTable::outers_before>(args.tables, args.count, unit);
         const FusedTable& table = args.tables[t];
         const Sink<F>& sink = args.sinks[t];
         if (sink.kind == FROZEN) continue;

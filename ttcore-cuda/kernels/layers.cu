@@ -243,7 +243,7 @@ struct UpdateArgs {
     const F* grads;
     u64 len;
 };
-SIZE(UpdateArgs, 96);
+SIZE(UpdateArgs, 120);
 
 // A rule on consecutive parameters.
 template <class F>

@@ -2,7 +2,7 @@
 //!
 //! Addresses are `u64`, of numbers of the kernel's type where `kernels/` says `F*`; 0 is null.
 
-use ttcore::{Rule, Update};
+pub use crate::sinks::{CoreKind, Kind};
 
 /// Marks the structs that kernels take.
 ///
@@ -31,17 +31,21 @@ macro_rules! args {
 
 args! {
     /// What becomes of the gradients of a table.
-    Sink: 80 {
+    Sink: 104 {
         params: u64,
         first: u64,
         second: u64,
+        slices: u64,
+        stateless: u64,
         core_rate: f64,
         dense_rate: f64,
         beta1: f64,
         beta2: f64,
         eps: f64,
         root: f64,
-        kind: u64,
+        core_eps: f64,
+        kind: u32,
+        core_kind: u32,
     }
 
     /// An operand of a batched product.
@@ -102,8 +106,17 @@ args! {
         len: u64,
     }
 
-    /// Of [`Kernel::ApplySlices`](crate::device::Kernel::ApplySlices).
-    ApplyArgs: 120 { sink: Sink, digits: u64, grads: u64, base: u64, len: u64, runs: u64, }
+    /// Of [`Kernel::ApplySlices`](crate::device::Kernel::ApplySlices) and
+    /// [`Kernel::NormSlices`](crate::device::Kernel::NormSlices).
+    ApplyArgs: 152 {
+        sink: Sink,
+        digits: u64,
+        grads: u64,
+        base: u64,
+        len: u64,
+        runs: u64,
+        slices_before: u64,
+    }
 
     /// Of [`Kernel::Weights`](crate::device::Kernel::Weights).
     WeightsArgs: 88 {
@@ -122,7 +135,7 @@ args! {
     }
 
     /// Of [`Kernel::DenseRows`](crate::device::Kernel::DenseRows).
-    DenseArgs: 152 {
+    DenseArgs: 176 {
         sink: Sink,
         dense_rows: u64,
         starts: u64,
@@ -136,7 +149,7 @@ args! {
     }
 
     /// Of [`Kernel::Untouched`](crate::device::Kernel::Untouched).
-    UntouchedArgs: 120 {
+    UntouchedArgs: 144 {
         sink: Sink,
         touched: u64,
         base: u64,
@@ -185,10 +198,10 @@ args! {
     TallyArgs: 32 { losses: u64, marks: u64, out: u64, samples: u64, }
 
     /// Of [`Kernel::Update`](crate::device::Kernel::Update).
-    UpdateArgs: 96 { sink: Sink, grads: u64, len: u64, }
+    UpdateArgs: 120 { sink: Sink, grads: u64, len: u64, }
 
     /// One table of a batch, for the fused kernels, which read it from the memory of the group.
-    FusedTable: 328 {
+    FusedTable: 344 {
         bag_starts: u64,
         bag_of: u64,
         row_of: u64,
@@ -213,6 +226,7 @@ args! {
         row_grads: u64,
         first_grads: u64,
         middle_grads: u64,
+        core_grads: u64,
         core2: u64,
         core3: u64,
         dense: u64,
@@ -228,6 +242,9 @@ args! {
         firsts: u32,
         middles: u32,
         lasts: u32,
+        slices_before: u32,
+        m1: u32,
+        m2: u32,
         n1: u32,
         n2: u32,
         n3: u32,
@@ -237,14 +254,13 @@ args! {
         tile_n2: u32,
         tile_r1: u32,
         tile_r2: u32,
-        unused: u32,
     }
 
     /// A unit of work of the fused kernels, which read it from the memory of the group.
     FusedUnit: 24 { table: u32, group: u32, pair: u32, pairs: u32, tile: u32, part: u32, }
 
     /// Of the fused kernels, all alike.
-    FusedArgs: 2624 {
+    FusedArgs: 3392 {
         tables: u64,
         units: u64,
         saved: u64,
@@ -272,70 +288,3 @@ unsafe impl bytemuck::Zeroable for FusedUnit {}
 
 // SAFETY: as above, and without padding, as asserted above.
 unsafe impl bytemuck::Pod for FusedUnit {}
-
-/// [`Sink::kind`], as in `kernels/common.cuh`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u64)]
-pub enum Kind {
-    /// Added to `first`.
-    Accumulate = 0,
-    /// Applied by SGD.
-    Sgd = 1,
-    /// Applied by Adagrad, with its state in `first`.
-    Adagrad = 2,
-    /// Applied by Adam, with its state in `first` and `second`.
-    Adam = 3,
-    /// Not wanted.
-    Frozen = 4,
-}
-
-impl Sink {
-    /// Of a table that is not trained.
-    pub fn frozen(params: u64) -> Self {
-        Self {
-            params,
-            first: 0,
-            second: 0,
-            core_rate: 0.0,
-            dense_rate: 0.0,
-            beta1: 0.0,
-            beta2: 0.0,
-            eps: 0.0,
-            root: 1.0,
-            kind: Kind::Frozen as u64,
-        }
-    }
-
-    /// That adds to gradients.
-    pub fn accumulate(params: u64, grads: u64) -> Self {
-        Self { first: grads, kind: Kind::Accumulate as u64, ..Self::frozen(params) }
-    }
-
-    /// That applies a rule, with two planes of state: what the host can compute once, as `Update::apply` does. `None` for a
-    /// rule that there is no kernel for.
-    pub fn update(params: u64, state: [u64; 2], update: &Update) -> Option<Self> {
-        let [first, second] = state;
-        let (core_rate, dense_rate) = (update.core_lr(), update.lr);
-        let base = Self { first, second, core_rate, dense_rate, ..Self::frozen(params) };
-        Some(match update.rule {
-            Rule::Sgd => Self { kind: Kind::Sgd as u64, ..base },
-            Rule::Adagrad { eps } => Self { eps, kind: Kind::Adagrad as u64, ..base },
-            Rule::Adam { beta1, beta2, eps } => {
-                let [mean, square] = [beta1, beta2].map(|beta| 1.0 - beta.powf(update.step.max(1) as f64));
-                let (core_rate, dense_rate) = (core_rate / mean, dense_rate / mean);
-                Self { core_rate, dense_rate, beta1, beta2, eps, root: square.sqrt(), kind: Kind::Adam as u64, ..base }
-            }
-            _ => return None,
-        })
-    }
-
-    /// What becomes of gradients.
-    pub fn is(&self, kind: Kind) -> bool {
-        self.kind == kind as u64
-    }
-
-    /// Whether a rule is applied.
-    pub fn updates(&self) -> bool {
-        !self.is(Kind::Accumulate) && !self.is(Kind::Frozen)
-    }
-}

@@ -7,13 +7,13 @@ use ttcore::check::{self, Stamp};
 use ttcore::{Backend, Bags, Layout};
 use ttcore_cpu::{Cpu, Isa, Threads};
 
-use crate::args;
 use crate::device::{Device, Element};
 use crate::error::Error;
 use crate::group::Group;
 use crate::memory::{Saved, Scratch};
 use crate::ops::{self, Step};
 use crate::plan::Plan;
+use crate::sinks::{collect_params, collect_sinks};
 use crate::view::{Buffer, View, ViewMut};
 
 /// Lookups of a chunk of the batched algorithm where nothing else is said, `B` of the paper's Algorithm 1.
@@ -270,57 +270,4 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
 /// Bytes of so many numbers.
 pub(crate) fn bytes<F: Element>(len: usize) -> Result<usize, Error> {
     Ok(len.checked_mul(F::BYTES).ok_or(ttcore::Error::TooLarge { what: "buffer" })?)
-}
-
-/// The parameters of a call, checked, as sinks of tables that are not trained.
-fn collect_params<'a, F: Element>(
-    layout: &Layout,
-    params: impl IntoIterator<Item = View<'a, F>>,
-    list: &mut Vec<args::Sink>,
-) -> Result<(), Error> {
-    list.clear();
-    for params in params {
-        let number = list.len();
-        let Some(table) = layout.tables().get(number) else {
-            return Ok(check::table_count(layout, "parameter views", number + 1)?);
-        };
-        check::length("parameters", Some(number), params.len(), table.parameters())?;
-        list.push(args::Sink::frozen(params.address()));
-    }
-    Ok(check::table_count(layout, "parameter views", list.len())?)
-}
-
-/// The sinks of a call, checked.
-fn collect_sinks<'a, F: Element, D: Device>(
-    layout: &Layout,
-    sinks: impl IntoIterator<Item = Sink<'a, Cuda<F, D>>>,
-    list: &mut Vec<args::Sink>,
-) -> Result<(), Error> {
-    list.clear();
-    for sink in sinks {
-        let number = list.len();
-        let Some(table) = layout.tables().get(number) else {
-            return Ok(check::table_count(layout, "sinks", number + 1)?);
-        };
-        let parameters = table.parameters();
-        let length = |what, got, want| check::length(what, Some(number), got, want);
-        list.push(match sink {
-            Sink::Accumulate { params, grads } => {
-                length("parameters", params.len(), parameters)?;
-                length("gradients", grads.len(), parameters)?;
-                args::Sink::accumulate(params.address(), grads.address())
-            }
-            Sink::Update { params, state, update } => {
-                length("parameters", params.len(), parameters)?;
-                length("optimiser state", state.len(), update.rule.state_per_parameter() * parameters)?;
-                let planes = [state.address(), state.address() + (parameters * F::BYTES) as u64];
-                args::Sink::update(params.address(), planes, &update).ok_or(Error::Rule { rule: update.rule })?
-            }
-            Sink::Frozen { params } => {
-                length("parameters", params.len(), parameters)?;
-                args::Sink::frozen(params.address())
-            }
-        });
-    }
-    Ok(check::table_count(layout, "sinks", list.len())?)
 }

@@ -57,6 +57,8 @@ kernels! {
     Accumulate = "accumulate";
     /// A rule on the slices a batch touched.
     ApplySlices = "apply_slices";
+    /// A rule of slices on the slices a batch touched.
+    NormSlices = "norm_slices";
     /// Gradients of per-sample weights.
     Weights = "weights";
     /// Gradients of dense rows to their sink.
@@ -75,6 +77,8 @@ kernels! {
     FusedMiddle = "fused_middle";
     /// Gradients of slices of cores 1 and 3 and of dense rows of all fused tables.
     FusedOuter = "fused_outer";
+    /// Rules of slices on the cores of all fused tables.
+    FusedSlices = "fused_slices";
     /// Biases, and ReLU.
     Bias = "bias";
     /// Gradients behind a ReLU, and sums of them over some samples.

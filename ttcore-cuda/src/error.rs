@@ -58,6 +58,11 @@ pub enum Error {
         /// The rule.
         rule: ttcore::Rule,
     },
+    /// The rule of cores has no kernel.
+    CoreRule {
+        /// The rule.
+        rule: ttcore::CoreRule,
+    },
 }
 
 impl From<ttcore::Error> for Error {
@@ -91,6 +96,9 @@ impl fmt::Display for Error {
             }
             Self::Rule { rule } => {
                 write!(f, "the CUDA backend has no kernel for {rule:?}: accumulate gradients instead")
+            }
+            Self::CoreRule { rule } => {
+                write!(f, "the CUDA backend has no kernel for cores by {rule:?}: accumulate gradients instead")
             }
         }
     }

@@ -24,7 +24,7 @@ pub(crate) fn put_launches<F: Element>(
     let fused = &plan.fused;
     let mut descriptors = fused.descriptors;
     for (launch, tables) in fused.launches.iter().zip(fused.tables.chunks(FUSED_TABLES)) {
-        let (mut units, mut outers) = (0, 0);
+        let (mut units, mut outers, mut slices) = (0, 0, 0);
         for (number, &t) in tables.iter().enumerate() {
             let mut table = descriptor::<F>(plan, t, &counts[t], memory);
             table.bags = host.bags() as u32;
@@ -34,8 +34,9 @@ pub(crate) fn put_launches<F: Element>(
                 units += put_units(bytes, shape, &host.tables()[t], number as u32, launch.units, units, parts);
             }
             debug_assert!(units as usize <= launch.most_units, "more units than the plan has room for");
-            (table.outers_before, table.units_end) = (outers, units);
+            (table.outers_before, table.slices_before, table.units_end) = (outers, slices, units);
             outers += table.outers;
+            slices += table.firsts + table.middles + table.lasts;
             put(bytes, descriptors, &[table]);
             descriptors += size_of::<FusedTable>();
         }
@@ -82,6 +83,7 @@ fn descriptor<F: Element>(plan: &Plan, t: usize, counts: &Counts, group: u64) ->
     let numbers = |place: usize| (place / F::BYTES) as u64;
     let shape = table.cores();
     let core = |k: usize| shape.map_or(0, |shape| shape.core_range(k).start as u64);
+    let factor = |k: usize| shape.map_or(0, |shape| shape.row_factors()[k] as u32);
     // A table without cores is one of a single column factor.
     let [n1, n2, n3] = match shape.map(|shape| shape.col_factors()) {
         Some(&[n1, n2, n3]) => [n1, n2, n3],
@@ -122,6 +124,7 @@ fn descriptor<F: Element>(plan: &Plan, t: usize, counts: &Counts, group: u64) ->
         row_grads: numbers(pairs.row_grads),
         first_grads: numbers(pairs.first_grads),
         middle_grads: numbers(pairs.middle_grads),
+        core_grads: numbers(pairs.core_grads),
         core2: core(1),
         core3: core(2),
         dense: table.core_parameters() as u64,
@@ -137,6 +140,9 @@ fn descriptor<F: Element>(plan: &Plan, t: usize, counts: &Counts, group: u64) ->
         firsts: occur(0),
         middles: occur(1),
         lasts: occur(2),
+        slices_before: 0,
+        m1: factor(0),
+        m2: factor(1),
         n1: n1 as u32,
         n2: n2 as u32,
         n3: n3 as u32,
@@ -146,6 +152,5 @@ fn descriptor<F: Element>(plan: &Plan, t: usize, counts: &Counts, group: u64) ->
         tile_n2: tile_n2.max(1) as u32,
         tile_r1: tile_r1.max(1) as u32,
         tile_r2: tile_r2.max(1) as u32,
-        unused: 0,
     }
 }

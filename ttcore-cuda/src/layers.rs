@@ -365,7 +365,7 @@ impl<F: Element, D: Device> Layers<'_, F, D> {
         check::length("optimiser state", None, state.len(), update.rule.state_per_parameter() * len)?;
         check::length("gradients", None, grads.len(), len)?;
         let planes = [state.address(), state.address() + (len * F::BYTES) as u64];
-        let sink = args::Sink::update(params.address(), planes, update).ok_or(Error::Rule { rule: update.rule })?;
+        let sink = args::Sink::update(params.address(), planes, update)?;
         self.launch(Kernel::Update, Dims::threads(len), &UpdateArgs { sink, grads: grads.address(), len: len as u64 })
     }
 

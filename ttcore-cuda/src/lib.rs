@@ -21,6 +21,7 @@ mod memory;
 pub mod nvrtc;
 mod ops;
 mod plan;
+mod sinks;
 mod tiles;
 mod view;
 

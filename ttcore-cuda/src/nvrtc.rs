@@ -15,6 +15,7 @@ const SOURCE: &str = concat!(
     include_str!("../kernels/fused_forward.cu"),
     include_str!("../kernels/fused_backward.cu"),
     include_str!("../kernels/fused_outer.cu"),
+    include_str!("../kernels/slices.cu"),
     include_str!("../kernels/layers.cu"),
 );
 

@@ -8,6 +8,7 @@ use crate::args::{FUSED_TABLES, FusedTable, FusedUnit};
 use crate::backend::Method;
 use crate::device::Element;
 use crate::error::Error;
+use crate::memory::ScratchPlan;
 use crate::tiles::{self, Tiling};
 
 /// Lists begin at multiples of this: what the largest load of a GPU wants.
@@ -76,6 +77,8 @@ pub(crate) struct PairsPlan {
     pub(crate) row_grads: usize,
     pub(crate) first_grads: usize,
     pub(crate) middle_grads: usize,
+    /// There too: gradients of the cores, where slices have a rule.
+    pub(crate) core_grads: usize,
 }
 
 /// The tables that the fused kernels take.
@@ -97,6 +100,8 @@ pub(crate) struct LaunchPlan {
     pub(crate) most_units: usize,
     /// Most outer units of a batch.
     pub(crate) most_outers: usize,
+    /// Most slices of a batch.
+    pub(crate) most_slices: usize,
     /// Columns of the widest table.
     pub(crate) dim: usize,
 }
@@ -112,26 +117,6 @@ pub(crate) struct CorePlan {
     pub(crate) run_starts: usize,
     /// The lookups, by digit and then in order.
     pub(crate) run_lookups: usize,
-}
-
-/// Where intermediate values are in scratch memory, in bytes; sizes are those of the largest table.
-#[derive(Debug, Default)]
-pub(crate) struct ScratchPlan {
-    /// Products of the first `k` slices of each lookup of a chunk `[chunk][A_k R_k]`, at `k - 1`; then their gradients.
-    pub(crate) products: Vec<usize>,
-    /// Rows of a chunk `[chunk][N]`, then gradients of rows.
-    pub(crate) rows: usize,
-    /// Gradients of slices of a chunk.
-    pub(crate) slices: usize,
-    /// Gradients of the cores of a table.
-    pub(crate) cores: usize,
-    /// Pointers of the operands of a product `[3][chunk]`.
-    pub(crate) pointers: usize,
-    /// Digits of rows to expand `[d][chunk]`.
-    pub(crate) digits: usize,
-    /// Dense rows to expand `[chunk]`.
-    pub(crate) dense_rows: usize,
-    pub(crate) bytes: usize,
 }
 
 impl Plan {
@@ -241,6 +226,7 @@ impl LaunchPlan {
             let most = |k: usize| shape.row_factors()[k].min(lookups);
             let pieces = tiling.most_pieces(most(1), most_pairs(shape, lookups), most_rows(shape, lookups));
             plan.most_units += pieces * tiling.tiles(shape);
+            plan.most_slices += most(0) + most(1) + most(2);
             plan.most_outers += most(0) + most(1) * shape.slice_len(1).div_ceil(tiles::OUTER_NUMBERS) + most(2);
         }
         plan.units = group.take::<FusedUnit>(plan.most_units);
@@ -249,42 +235,13 @@ impl LaunchPlan {
 }
 
 /// Most pairs `(i_1, i_2)` of a batch.
-fn most_pairs(shape: &TtShape, lookups: usize) -> usize {
+pub(crate) fn most_pairs(shape: &TtShape, lookups: usize) -> usize {
     shape.row_factors()[0].saturating_mul(shape.row_factors()[1]).min(lookups)
 }
 
 /// Most unique rows of a batch that are held by cores.
-fn most_rows(shape: &TtShape, lookups: usize) -> usize {
+pub(crate) fn most_rows(shape: &TtShape, lookups: usize) -> usize {
     usize::try_from(shape.rows()).unwrap_or(usize::MAX).min(lookups)
-}
-
-impl ScratchPlan {
-    fn new<F: Element>(layout: &Layout, chunk: usize, fused: &FusedPlan, tables: &mut [TablePlan]) -> Self {
-        let shapes = || layout.tables().iter().filter_map(Table::cores);
-        let most = |len: &dyn Fn(&TtShape) -> usize| shapes().map(len).max().unwrap_or(0);
-        let cores = most(&TtShape::cores);
-        let product = |k: usize| most(&|shape| if k < shape.cores() { shape.prefix_len(k) } else { 0 });
-        let slice = |shape: &TtShape| (0..shape.cores()).map(|k| shape.slice_len(k)).max().unwrap_or(0);
-        let mut arena = Arena::default();
-        for &t in &fused.tables {
-            let (Some(shape), places) = (layout.tables()[t].cores(), &mut tables[t].pairs) else { continue };
-            let Some(tiling) = Tiling::new::<F>(shape) else { continue };
-            let (pairs, rows) = (most_pairs(shape, layout.lookups()), most_rows(shape, layout.lookups()));
-            places.row_grads = arena.take::<F>(rows * shape.dim());
-            places.first_grads = arena.take::<F>(pairs * tiling.blocks(shape) * shape.slice_len(0));
-            places.middle_grads = arena.take::<F>(tiling.most_parts(shape, pairs, rows) * shape.slice_len(1));
-        }
-        Self {
-            products: (1..cores).map(|k| arena.take::<F>(chunk * product(k))).collect(),
-            rows: arena.take::<F>(chunk * most(&TtShape::dim)),
-            slices: arena.take::<F>(chunk * most(&slice)),
-            cores: arena.take::<F>(most(&TtShape::parameters)),
-            pointers: arena.take::<u64>(3 * chunk),
-            digits: arena.take::<u32>(cores * chunk),
-            dense_rows: arena.take::<u64>(chunk),
-            bytes: arena.bytes,
-        }
-    }
 }
 
 /// That cuBLAS can count what it is given.
@@ -306,13 +263,13 @@ fn check_sizes(layout: &Layout) -> Result<(), Error> {
 
 /// Hands out places one behind the other.
 #[derive(Default)]
-struct Arena {
-    bytes: usize,
+pub(crate) struct Arena {
+    pub(crate) bytes: usize,
 }
 
 impl Arena {
     /// The place of a list of numbers of a type, in bytes.
-    fn take<T>(&mut self, len: usize) -> usize {
+    pub(crate) fn take<T>(&mut self, len: usize) -> usize {
         let place = self.bytes;
         self.bytes += (len * size_of::<T>()).next_multiple_of(ALIGNMENT);
         place

@@ -5,7 +5,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use ttcore::backend::{Call, Version};
-use ttcore::{Backend, Bags, EmbeddingBagCollection, Layout, Mode, Offsets, Pooling, Table, TableConfig, TtShape};
+use ttcore::{
+    Backend, Bags, CoreRule, EmbeddingBagCollection, Layout, Mode, Offsets, Pooling, Table, TableConfig, TtShape,
+};
 use ttcore_cuda::args::Args;
 use ttcore_cuda::device::{Dims, Gemm, Kernel};
 use ttcore_cuda::{Cuda, Device, Emulator, Error, Method};
@@ -104,10 +106,15 @@ type Recorded = Cuda<f32, Recorder>;
 
 #[test]
 fn a_fused_step_is_the_same_for_every_batch() {
+    steps(CoreRule::ElementWise, &[Kernel::FusedMiddle, Kernel::FusedOuter]);
+    steps(CoreRule::ADAGRAD_NORM, &[Kernel::FusedMiddle, Kernel::FusedOuter, Kernel::FusedSlices]);
+}
+
+fn steps(rule: CoreRule, backward: &[Kernel]) {
     let shape = || TtShape::with_rank(60, &[4, 5, 3], &[2, 2, 2], 3).expect("a shape");
     // More tables than fit into one launch.
     let mut configs = vec![TableConfig::dense(60, 8).expect("a table")];
-    configs.extend((0..39).map(|_| TableConfig::tt(shape())));
+    configs.extend((0..39).map(|_| TableConfig::tt(shape()).with_core_rule(rule)));
     let tables = configs.len();
     let recorder = Recorder::default();
     let backend = Recorded::new(recorder.clone());
@@ -131,9 +138,9 @@ fn a_fused_step_is_the_same_for_every_batch() {
     let first = step(&[0, 1, 59, 59], &[0, 1, 1, 3]);
     let kernels: Vec<_> =
         first.iter().map(|asked| if let Asked::Launch(kernel, ..) = asked { Some(*kernel) } else { None }).collect();
-    let launch = [Kernel::FusedPairs, Kernel::FusedPool].map(Some);
-    let backward = [Kernel::FusedMiddle, Kernel::FusedOuter].map(Some);
-    assert_eq!(kernels, [launch, launch, backward, backward].concat(), "and nothing that waits or copies");
+    let forward = &[Kernel::FusedPairs, Kernel::FusedPool][..];
+    let want: Vec<_> = [forward, forward, backward, backward].concat().into_iter().map(Some).collect();
+    assert_eq!(kernels, want, "and nothing that waits or copies");
     assert!(step(&[7; 12], &[0, 6]) == first);
     assert!(step(&[], &[0]) == first);
 }

@@ -1,7 +1,7 @@
 //! The fused kernels where the work of a batch does not fit into one tile: against the definition, and the same bits in any
 //! order of blocks and threads.
 
-use ttcore::{Layout, Pooling, Rule, Table, TtShape, Update};
+use ttcore::{CoreRule, Layout, Pooling, Rule, Table, TtShape, Update};
 use ttcore_cuda::{Cuda, Element, Emulator};
 use ttcore_tests::batch::Batch;
 use ttcore_tests::case::{self, Case};
@@ -75,20 +75,24 @@ fn holds(case: &Case) {
     agrees::<f32>(case);
     agrees::<f64>(case);
     let device = device::<f32>();
-    let first = step(&mut Harness::of(&device, case), case);
-    let mut harness = Harness::of(&device, case);
-    for threads in [1, 16, 32, 256] {
-        Emulator::set_most_threads(threads);
-        assert_same("a step", &step(&mut harness, case), &first);
+    for core_rule in [CoreRule::ElementWise, CoreRule::AdagradNorm { eps: 1e-3 }] {
+        Emulator::set_most_threads(256);
+        let first = step(&mut Harness::of(&device, case), case, core_rule);
+        let mut harness = Harness::of(&device, case);
+        for threads in [1, 16, 32, 256] {
+            Emulator::set_most_threads(threads);
+            assert_same("a step", &step(&mut harness, case, core_rule), &first);
+        }
     }
 }
 
-/// All that a step of a rule with state gives.
-fn step<F: Element>(harness: &mut Harness<'_, Cuda<F, Emulator>>, case: &Case) -> Vec<f64> {
-    let (mut params, rule) = (case.params(), Rule::Adagrad { eps: 1e-3 });
-    let mut state: Vec<Vec<f64>> = params.iter().map(|params| vec![0.0; params.len()]).collect();
+/// All that a step of rules with state gives.
+fn step<F: Element>(harness: &mut Harness<'_, Cuda<F, Emulator>>, case: &Case, core_rule: CoreRule) -> Vec<f64> {
+    let update = Update { rule: Rule::Adagrad { eps: 1e-3 }, core_rule, ..Update::sgd(0.25) };
+    let (mut params, tables) = (case.params(), case.layout.tables());
+    let mut state: Vec<Vec<f64>> = tables.iter().map(|table| vec![0.0; update.state_layout(table).len()]).collect();
     let mut all = harness.forward(&params, case.bags());
-    harness.update(&mut params, &mut state, Update { rule, ..Update::sgd(0.25) }, &case.grad_out());
+    harness.update(&mut params, &mut state, update, &case.grad_out());
     all.extend([params.concat(), state.concat()].concat());
     all
 }

@@ -14,7 +14,8 @@ use super::{Of, Step, bytes};
 use crate::args::{AccumulateArgs, ApplyArgs, Operand, PoolArgs, RowGradientsArgs};
 use crate::device::{Device, Dims, Element, Kernel};
 use crate::error::Error;
-use crate::plan::ScratchPlan;
+use crate::memory::ScratchPlan;
+use crate::tiles;
 
 /// The cores of one table in one chunk: the operands of its products.
 pub(super) struct Train<'c> {
@@ -195,8 +196,9 @@ impl<F: Element, D: Device> Step<'_, F, D> {
         self.launch(Kernel::Accumulate, Dims::blocks(runs, len), &args)
     }
 
-    /// The rule, on all slices that the batch touched.
+    /// The rule of the cores, on all slices that the batch touched.
     fn apply(&mut self, of: Of<'_>, shape: &TtShape, sums: u64) -> Result<(), Error> {
+        let by_slices = of.sink.has_rule_of_slices();
         for (k, (core, &runs)) in of.places.cores.iter().zip(&of.counts.runs).enumerate() {
             let (start, len) = (shape.core_range(k).start, shape.slice_len(k));
             let args = ApplyArgs {
@@ -206,8 +208,14 @@ impl<F: Element, D: Device> Step<'_, F, D> {
                 base: start as u64,
                 len: len as u64,
                 runs: runs as u64,
+                slices_before: shape.slice_number(k, 0) as u64,
             };
-            self.launch(Kernel::ApplySlices, Dims::blocks(runs, len), &args)?;
+            let dims = Dims::blocks(runs, len);
+            if by_slices {
+                self.launch(Kernel::NormSlices, Dims { shared: tiles::norm_bytes::<F>(), ..dims }, &args)?;
+            } else {
+                self.launch(Kernel::ApplySlices, dims, &args)?;
+            }
         }
         Ok(())
     }

@@ -32,7 +32,8 @@ impl<F: Element, D: Device> Step<'_, F, D> {
     /// The rule, with a gradient of zero, on slices and dense rows that the batch did not touch.
     pub(super) fn untouched(&mut self, of: Of<'_>) -> Result<(), Error> {
         let Of { table, places, counts, sink, .. } = of;
-        if let Some(shape) = table.cores() {
+        // A rule of slices leaves those alone that no lookup touches.
+        if let (Some(shape), false) = (table.cores(), sink.has_rule_of_slices()) {
             for (k, (core, &runs)) in places.cores.iter().zip(&counts.runs).enumerate() {
                 let (slices, len) = (shape.row_factors()[k], shape.slice_len(k));
                 let args = UntouchedArgs {

@@ -1,0 +1,138 @@
+//! Rules of slices on the host-compiled kernels, both methods: the definition's steps of long slices too, the same bits on
+//! blocks of any size, and nothing that one step leaves for the next but parameters and state.
+
+use ttcore::{Layout, Rule, Table, TtShape, Update};
+use ttcore_cuda::{Cuda, Element, Emulator, Method};
+use ttcore_tests::batch::Batch;
+use ttcore_tests::case::Case;
+use ttcore_tests::harness::Harness;
+use ttcore_tests::rules::{CORE_RULES, RULES, applied};
+use ttcore_tests::tolerance::{assert_error, assert_same};
+use ttcore_tests::{Device, oracle};
+
+type Backend<F> = Cuda<F, Emulator>;
+
+const METHODS: [Method; 2] = [Method::Fused, Method::Batched];
+
+fn device<F: Element>(method: Method) -> Device<Backend<F>> {
+    Device::new(Cuda::new(Emulator).with_method(method).with_chunk(7), ())
+}
+
+/// Slices of fewer numbers than there are partial sums of squares, and of more; cached rows; tables without cores, and of two.
+fn tables() -> Vec<Table> {
+    let tt = |m: &[usize], n: &[usize], r: &[usize]| {
+        TtShape::new(m.iter().product::<usize>() as u64, m, n, r).expect("a shape")
+    };
+    vec![
+        Table::cached(tt(&[4, 3, 5], &[2, 4, 3], &[1, 9, 10, 1]), 6).expect("a table"),
+        Table::dense(30, 5).expect("a table"),
+        Table::tt(tt(&[5, 6], &[20, 3], &[1, 13, 1])),
+        Table::tt(tt(&[3, 2, 4], &[90, 1, 2], &[1, 3, 130, 1])),
+    ]
+}
+
+/// Bags of three rows, `step` apart from each other, cached ones among them.
+fn batches(step: i64) -> Vec<Batch> {
+    let batch = |table: Table| {
+        let row = |j: i64| (step * j + j / 5) % table.addresses() as i64;
+        Batch::sum(&(0..8).map(|bag| (3 * bag..3 * bag + 3).map(row).collect()).collect::<Vec<Vec<i64>>>())
+    };
+    tables().into_iter().map(batch).collect()
+}
+
+fn case(step: i64) -> Case {
+    let layout = Layout::new(tables(), 8, 24).expect("a layout");
+    Case { layout, batches: batches(step), seed: step as u64 }
+}
+
+fn update(rule: Rule) -> Update {
+    Update { rule, core_rule: CORE_RULES[1], step: 3, core_lr_multiplier: 0.5, ..Update::sgd(0.25) }
+}
+
+/// State that a step begins with.
+fn state(case: &Case, rule: Rule) -> Vec<Vec<f64>> {
+    let state = |table: &Table| oracle::absolute(&case.values(40, update(rule).state_layout(table).len()));
+    case.layout.tables().iter().map(state).collect()
+}
+
+/// Parameters and state after a step, from those of the case.
+fn updated<F: Element>(harness: &mut Harness<'_, Backend<F>>, case: &Case, rule: Rule) -> [Vec<Vec<f64>>; 2] {
+    let (mut params, mut state) = (case.params(), state(case, rule));
+    harness.group(&case.batches);
+    harness.forward(&params, case.bags());
+    harness.update(&mut params, &mut state, update(rule), &case.grad_out());
+    [params, state]
+}
+
+fn step<F: Element>(harness: &mut Harness<'_, Backend<F>>, case: &Case, rule: Rule) -> Vec<f64> {
+    updated(harness, case, rule).concat().concat()
+}
+
+/// Of the same gradients, so that only sums of squares are rounded in another order.
+fn by_definition<F: Element>() {
+    let case = case(7);
+    let limit = 64.0 * F::epsilon().as_f64();
+    for (method, rule) in METHODS.into_iter().flat_map(|method| RULES.map(|rule| (method, rule))) {
+        let device = device::<F>(method);
+        let mut harness = Harness::of(&device, &case);
+        let [params, new_state] = updated(&mut harness, &case, rule);
+        let grads = harness.grads(&case.params(), &case.grad_out());
+        let (before, state) = (case.params(), state(&case, rule));
+        for (t, table) in case.layout.tables().iter().enumerate() {
+            let sums = oracle::absolute(&grads[t]);
+            let (want, want_state) = applied::<F>(table, &update(rule), &before[t], &state[t], &grads[t], &sums);
+            assert_error("parameters", &params[t], &want.value, limit);
+            assert_error("state", &new_state[t], &want_state.value, limit);
+        }
+    }
+}
+
+#[test]
+fn by_definition_f32() {
+    by_definition::<f32>();
+}
+
+#[test]
+fn by_definition_f64() {
+    by_definition::<f64>();
+}
+
+fn same_bits_on_any_blocks<F: Element>() {
+    let case = case(7);
+    for method in METHODS {
+        let device = device::<F>(method);
+        let mut harness = Harness::of(&device, &case);
+        for rule in RULES {
+            let steps = [256, 1, 16, 32].map(|threads| {
+                Emulator::set_most_threads(threads);
+                step(&mut harness, &case, rule)
+            });
+            steps.iter().for_each(|step| assert_same("a step", step, &steps[0]));
+        }
+    }
+}
+
+#[test]
+fn same_bits_on_any_blocks_f32() {
+    same_bits_on_any_blocks::<f32>();
+}
+
+#[test]
+fn same_bits_on_any_blocks_f64() {
+    same_bits_on_any_blocks::<f64>();
+}
+
+/// Gradients that a step kept in scratch memory, also of slices that the next does not touch, are gone in the next.
+#[test]
+fn a_step_knows_nothing_of_the_one_before() {
+    let (one, other) = (case(1), case(7));
+    for (method, rule) in METHODS.into_iter().flat_map(|method| RULES.map(|rule| (method, rule))) {
+        let device = device::<f32>(method);
+        let fresh = step(&mut Harness::of(&device, &other), &other, rule);
+        let mut harness = Harness::of(&device, &one);
+        step(&mut harness, &one, rule);
+        for _ in 0..2 {
+            assert_same("a later step", &step(&mut harness, &other, rule), &fresh);
+        }
+    }
+}
