@@ -24,7 +24,7 @@ import subprocess
 
 TRAIN_LINES, TEST_LINES = 1_000_000, 200_000
 TUNING_SEED, SEEDS = 11, (1, 2, 3)
-RATES = {"sgd": ["0.1", "0.3", "0.9"], "adagrad": ["0.005", "0.01", "0.02"]}
+RATES = {"sgd": ["0.1", "0.2", "0.4"], "adagrad": ["0.005", "0.01", "0.02"]}
 
 PLANTED = {
     "head100": ["--head", "100"],

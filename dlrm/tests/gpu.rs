@@ -28,7 +28,10 @@ fn run(settings: &TrainSettings, options: &RunOptions, observer: &mut Stop) -> R
 }
 
 fn settings_of(optimizer: Optimizer) -> TrainSettings {
-    TrainSettings { optimizer, epochs: 1, ..settings() }
+    let mut settings = TrainSettings { optimizer, epochs: 1, ..settings() };
+    // Adagrad's first step of a number is all of the learning rate, its sign maybe that of a rounding.
+    settings.lr.base = if optimizer == ADAGRAD { 0.01 } else { settings.lr.base };
+    settings
 }
 
 const ADAGRAD: Optimizer = Optimizer::Adagrad { eps: 1e-8 };
