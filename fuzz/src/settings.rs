@@ -44,7 +44,7 @@ pub fn run(data: &[u8]) {
 
 /// That a table is held as it was asked for.
 fn holds(table: &TableSettings, asked: &TtOverride) {
-    let TableSettings::Tt { rows, row_factors, ranks, lr_multiplier, cached_rows, init, scale, frozen, .. } = table
+    let TableSettings::Tt { rows, row_factors, ranks, lr_multiplier, cached_rows, init, scale, rule, frozen, .. } = table
     else {
         panic!("{table:?} was to be a tensor train")
     };
@@ -58,6 +58,7 @@ fn holds(table: &TableSettings, asked: &TtOverride) {
     assert!(row_factors.iter().map(|&m| m as u128).product::<u128>() >= u128::from(*rows));
     assert!(asked.lr_multiplier.is_none_or(|multiplier| multiplier == *lr_multiplier));
     assert!(asked.init.is_none_or(|name| name == *init) && asked.scale.is_none_or(|name| name == *scale));
+    assert!(asked.rule.is_none_or(|name| name == *rule));
     assert!(asked.frozen.is_none_or(|value| value == *frozen));
     assert!(*cached_rows as u64 <= *rows);
     assert_eq!(*cached_rows > 0, asked.cache_fraction.is_some_and(|fraction| fraction > 0.0));

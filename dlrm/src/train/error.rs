@@ -4,11 +4,11 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::event::Part;
-use super::run::MOST_SKIPPED_IN_A_ROW;
+use super::non_finite::{MOST_SKIPPED_IN_A_ROW, NonFiniteBatch};
+use super::part::Part;
 use crate::checkpoint::CheckpointError;
 use crate::data::RowError;
-use crate::model::{ConfigError, NonFinite};
+use crate::model::ConfigError;
 
 /// Why a model was not trained or evaluated.
 #[derive(Debug)]
@@ -84,21 +84,6 @@ pub enum TrainError {
         /// Where its state is, if it was to be kept.
         checkpoint: Option<PathBuf>,
     },
-}
-
-/// A batch with a number that is not finite.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct NonFiniteBatch {
-    /// The iteration, from 1, that it is the batch of.
-    pub iteration: u64,
-    /// Epochs gone through before.
-    pub epoch: u64,
-    /// Batches of this epoch gone through before.
-    pub batch: u64,
-    /// Row of the data that the sample is, from 0.
-    pub row: usize,
-    /// The number, and the sample's position in the batch.
-    pub number: NonFinite,
 }
 
 impl TrainError {
@@ -181,14 +166,6 @@ fn last_good(f: &mut fmt::Formatter<'_>, checkpoint: Option<&Path>) -> fmt::Resu
     match checkpoint {
         Some(path) => write!(f, "the last good checkpoint is {}", path.display()),
         None => f.write_str("there is no checkpoint"),
-    }
-}
-
-impl fmt::Display for NonFiniteBatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { iteration, epoch, batch, row, number } = self;
-        let sample = number.sample;
-        write!(f, "iteration {iteration} (batch {batch} of epoch {epoch}), sample {sample} (row {row}): {number}")
     }
 }
 

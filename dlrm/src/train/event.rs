@@ -1,17 +1,15 @@
 //! What happens in a run, for whoever follows it.
 
-use std::fmt;
 use std::io;
-use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::hyperparameters::Hyperparameters;
+use super::non_finite::OnNonFinite;
 use super::outcome::Outcome;
-use super::run::OnNonFinite;
+use super::part::Part;
 use super::state::{DataIdentity, Evaluation};
-use crate::data::Split;
 
 /// How far a run is: told after every batch.
 #[derive(Clone, Copy, Debug)]
@@ -43,20 +41,6 @@ pub enum Progress {
         /// Lines in all.
         lines: usize,
     },
-}
-
-/// Which lines of a data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Part {
-    /// The first six sevenths.
-    Train,
-    /// The first half of the last seventh.
-    Test,
-    /// The second half of the last seventh.
-    Validation,
-    /// All lines.
-    All,
 }
 
 /// Something that happened.
@@ -198,26 +182,3 @@ pub trait Observer {
 
 /// Follows nothing.
 impl Observer for () {}
-
-impl Part {
-    /// The lines.
-    pub fn lines(self, split: &Split) -> Range<usize> {
-        match self {
-            Self::Train => split.train.clone(),
-            Self::Test => split.test.clone(),
-            Self::Validation => split.validation.clone(),
-            Self::All => split.train.start..split.validation.end,
-        }
-    }
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Train => "train",
-            Self::Test => "test",
-            Self::Validation => "validation",
-            Self::All => "all",
-        })
-    }
-}

@@ -6,8 +6,8 @@ use ttcore::Rule;
 use ttcore::cache::Schedule;
 
 use super::error::TrainError;
+use super::optimizer::Optimizer;
 use super::schedule::LrPolicy;
-use super::settings::Optimizer;
 use super::tables::TableSettings;
 use crate::data::DENSE;
 use crate::model::{ModelConfig, interaction};

@@ -15,11 +15,15 @@
 //! Tables can be set one by one, by a file that [`parse_tables`] reads.
 
 mod choice;
+mod conclude;
 mod curve;
 mod error;
 mod event;
 mod hyperparameters;
+mod non_finite;
+mod optimizer;
 mod outcome;
+mod part;
 mod reader;
 mod run;
 mod schedule;
@@ -31,13 +35,16 @@ mod trainer;
 
 pub use choice::KeptDense;
 pub use curve::LossCurve;
-pub use error::{NonFiniteBatch, TrainError};
-pub use event::{Event, Observer, Part, Progress};
+pub use error::TrainError;
+pub use event::{Event, Observer, Progress};
 pub use hyperparameters::{CacheSchedule, Difference, Hyperparameters};
+pub use non_finite::{NonFiniteBatch, OnNonFinite};
+pub use optimizer::Optimizer;
 pub use outcome::{CacheSummary, Outcome, TableSummary};
-pub use run::{CheckpointOptions, OnNonFinite, RunOptions, train};
+pub use part::Part;
+pub use run::{CheckpointOptions, RunOptions, train};
 pub use schedule::LrPolicy;
-pub use settings::{CacheSettings, MIN_RATIO, Optimizer, TrainSettings, TtSettings, default_lr_multiplier};
+pub use settings::{CacheSettings, MIN_RATIO, TrainSettings, TtSettings, default_lr_multiplier};
 pub use state::{Best, DataIdentity, Evaluation, Position, TrainState};
 pub use table_file::{TableFileError, TableOverride, TtOverride, parse_tables};
 pub use tables::{CoreRuleName, InitName, ScaleName, TableSettings};

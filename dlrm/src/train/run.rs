@@ -7,9 +7,12 @@ use serde::Serialize;
 use ttcore::cache::Traffic;
 
 use super::choice::KeptDense;
-use super::error::{NonFiniteBatch, TrainError};
-use super::event::{Event, Observer, Part, Progress};
-use super::outcome::{Outcome, Run};
+use super::conclude::{Run, conclude};
+use super::error::TrainError;
+use super::event::{Event, Observer, Progress};
+use super::non_finite::{MOST_SKIPPED_IN_A_ROW, NonFiniteBatch, OnNonFinite};
+use super::outcome::Outcome;
+use super::part::Part;
 use super::settings::TrainSettings;
 use super::state::{DataIdentity, Evaluation};
 use super::trainer::{Step, Trainer};
@@ -29,17 +32,6 @@ pub struct RunOptions {
     pub checkpoints: Option<CheckpointOptions>,
     /// What follows a number that is not finite.
     pub on_non_finite: OnNonFinite,
-}
-
-/// What follows when a number of a batch, its loss or its gradient is not finite. Nothing is updated with such a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum OnNonFinite {
-    /// The run ends with an error; the last checkpoint stays
-    #[default]
-    Stop,
-    /// The batch is skipped and counted; more than 100 in a row, or parameters that are not finite, end the run all the same
-    Skip,
 }
 
 /// Where the state of a run is kept.
@@ -144,9 +136,6 @@ fn send(observer: &mut dyn Observer, event: &Event<'_>) -> Result<(), TrainError
 fn due(iteration: u64, every: u64) -> bool {
     every > 0 && iteration > 0 && iteration.is_multiple_of(every)
 }
-
-/// So many batches in a row that are not finite are no accident.
-pub(super) const MOST_SKIPPED_IN_A_ROW: u64 = 100;
 
 struct Loop<'d, 'o, B: Engine> {
     trainer: Trainer<'d, B>,
@@ -395,7 +384,7 @@ impl<B: Engine> Loop<'_, '_, B> {
             kept_dense: std::mem::take(&mut self.kept_dense),
             model: self.folder.as_ref().map(|folder| folder.final_target().path),
         };
-        let outcome = Outcome::new(&mut self.trainer, evaluations[0], evaluations[1], run);
+        let outcome = conclude(&mut self.trainer, evaluations[0], evaluations[1], run);
         send(observer, &Event::End { iteration, interrupted: false, outcome: Some(&outcome) })?;
         Ok(outcome)
     }

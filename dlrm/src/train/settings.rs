@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use ttcore::ShapeError;
 use ttcore::factor::{column_factors, paper_row_factors};
-use ttcore::{Rule, ShapeError};
 
 use super::choice::{self, KeptDense};
 use super::error::TrainError;
 use super::hyperparameters::{CacheSchedule, Hyperparameters};
+use super::optimizer::Optimizer;
 use super::schedule::LrPolicy;
 use super::table_file::{TableOverride, TtOverride};
 use super::tables::{CoreRuleName, InitName, ScaleName, TableSettings};
@@ -46,19 +47,6 @@ pub struct CacheSettings {
     pub warmup: f64,
     /// Iterations from one refresh to the next; 0 for no more than the first filling.
     pub refresh: u64,
-}
-
-/// The update rule of all parameters.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "lowercase")]
-pub enum Optimizer {
-    /// Stochastic gradient descent.
-    Sgd,
-    /// Adagrad, element-wise.
-    Adagrad {
-        /// Added to the root.
-        eps: f64,
-    },
 }
 
 /// What the learning rate of cores is multiplied by unless another number is given (docs/accuracy.md).
@@ -307,14 +295,5 @@ impl TrainSettings {
             return setting("top MLP", "end in 1, with no size of 0");
         }
         Ok(())
-    }
-}
-
-impl From<Optimizer> for Rule {
-    fn from(optimizer: Optimizer) -> Self {
-        match optimizer {
-            Optimizer::Sgd => Self::Sgd,
-            Optimizer::Adagrad { eps } => Self::Adagrad { eps },
-        }
     }
 }

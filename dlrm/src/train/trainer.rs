@@ -5,9 +5,11 @@ use std::ops::Range;
 use ttcore::Real;
 use ttcore::cache::{Refresh, Traffic};
 
-use super::error::{NonFiniteBatch, TrainError};
-use super::event::{Observer, Part, Progress};
+use super::error::TrainError;
+use super::event::{Observer, Progress};
 use super::hyperparameters::Hyperparameters;
+use super::non_finite::NonFiniteBatch;
+use super::part::Part;
 use super::state::{DataIdentity, Evaluation, Position, TrainState};
 use super::{LossCurve, reader::Reader};
 use crate::checkpoint::{self, Checkpoint, CheckpointError, CheckpointErrorKind, Description, FORMAT, Target};

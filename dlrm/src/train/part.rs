@@ -1,0 +1,45 @@
+//! Which lines of a data set are trained or evaluated on.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::Serialize;
+
+use crate::data::Split;
+
+/// Which lines of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// The first six sevenths.
+    Train,
+    /// The first half of the last seventh.
+    Test,
+    /// The second half of the last seventh.
+    Validation,
+    /// All lines.
+    All,
+}
+
+impl Part {
+    /// The lines.
+    pub fn lines(self, split: &Split) -> Range<usize> {
+        match self {
+            Self::Train => split.train.clone(),
+            Self::Test => split.test.clone(),
+            Self::Validation => split.validation.clone(),
+            Self::All => split.train.start..split.validation.end,
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Train => "train",
+            Self::Test => "test",
+            Self::Validation => "validation",
+            Self::All => "all",
+        })
+    }
+}
