@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::choice::KeptDense;
 use super::optimizer::Optimizer;
 use super::state::{Best, Evaluation};
-use crate::model::Engine;
 
 /// One embedding table of the trained model.
 #[derive(Clone, Debug, PartialEq, Serialize)]

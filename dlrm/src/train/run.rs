@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use ttcore::cache::Traffic;
 
 use super::choice::KeptDense;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use ttcore::ShapeError;
 use ttcore::factor::{column_factors, paper_row_factors};
 
