@@ -61,6 +61,7 @@ fn every_figure(report: &Value, backend: &str, threads: u32) {
     for key in [
         "forward_ns_per_lookup",
         "step_ns_per_lookup",
+        "sgd_step_ns_per_lookup",
         "dense_forward_ns_per_lookup",
         "dense_step_ns_per_lookup",
         "group_ns_per_lookup",

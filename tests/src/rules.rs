@@ -91,7 +91,8 @@ pub fn applied<F: Real>(
         }
     }
     // With r = sqrt(h + |g|^2), a change of g by e changes g_i / (r + eps) by (|e_i| + |e|) / eps at most. A sum of n squares
-    // rounds n times.
+    // rounds n times; found from the factors of a product, |g|^2 is wrong by roundings of the squares of the absolute sums,
+    // which changes g_i / (r + eps) by half of that over eps^2.
     for (number, range) in norm.iter().flat_map(|(_, slices)| slices.iter().enumerate()) {
         let (n, square) = (range.len() as f64, sums[range.clone()].iter().map(|s| s * s).sum::<f64>());
         if square == 0.0 {
@@ -99,7 +100,7 @@ pub fn applied<F: Real>(
             continue;
         }
         for i in range.clone() {
-            let step = update.core_lr() * (n * sums[i] + square.sqrt()) / EPS;
+            let step = update.core_lr() * ((n * sums[i] + square.sqrt()) / EPS + square / (2.0 * EPS * EPS));
             params_scale[i] = size(params[i], new[i], step);
         }
         state_scale[number] = size(state[number], new_state[number], (n + 2.0) * square);

@@ -29,7 +29,7 @@ mod workload;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use ttcore::{Backend, Error, TableConfig, TtShape};
+use ttcore::{Backend, Error, Rule, TableConfig, TtShape};
 
 pub use batches::Batches;
 pub use count::Counts;
@@ -95,6 +95,10 @@ pub fn run<B: Backend<Float = f32>>(
     let forward = pass.median(|batch| subject.forward(queue, workload, batch))?;
     let step = pass.median(|batch| subject.step(queue, workload, batch))?;
     drop(subject);
+    let config = TableConfig::tt(shape.clone()).with_rule(Rule::Sgd);
+    let mut subject = Subject::new(backend(), &buffers, queue, config, workload, *seed)?;
+    let sgd_step = pass.median(|batch| subject.step(queue, workload, batch))?;
+    drop(subject);
 
     let (mut dense_forward, mut dense_step) = (None, None);
     if *dense {
@@ -105,7 +109,7 @@ pub fn run<B: Backend<Float = f32>>(
         dense_forward = Some(pass.median(|batch| subject.forward(queue, workload, batch))?);
         dense_step = Some(pass.median(|batch| subject.step(queue, workload, batch))?);
     }
-    let timings = Timings { forward, step, group, validate, dense_forward, dense_step, machine_gflops };
+    let timings = Timings { forward, step, sgd_step, group, validate, dense_forward, dense_step, machine_gflops };
     Ok(Report::new(settings, workload, host, workspace, timings))
 }
 

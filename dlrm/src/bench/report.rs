@@ -20,6 +20,7 @@ pub struct Host {
 pub(super) struct Timings {
     pub(super) forward: f64,
     pub(super) step: f64,
+    pub(super) sgd_step: f64,
     pub(super) group: f64,
     pub(super) validate: f64,
     pub(super) dense_forward: Option<f64>,
@@ -63,8 +64,10 @@ pub struct Report {
     pub unique_pairs: f64,
     /// Group and forward, in evaluation.
     pub forward_ns_per_lookup: f64,
-    /// Group, forward, backward and SGD.
+    /// Group, forward, backward and the default rule of cores, AdaGrad-Norm.
     pub step_ns_per_lookup: f64,
+    /// The same with SGD, element by element.
+    pub sgd_step_ns_per_lookup: f64,
     /// The part of a step that finds what is the same in a batch.
     pub group_ns_per_lookup: f64,
     /// Checking indices and offsets, which comes before a step and is not in its time.
@@ -73,7 +76,7 @@ pub struct Report {
     pub validate_share: f64,
     /// [`Report::forward_ns_per_lookup`] of a dense table, if it was measured.
     pub dense_forward_ns_per_lookup: Option<f64>,
-    /// [`Report::step_ns_per_lookup`] of a dense table, if it was measured.
+    /// [`Report::sgd_step_ns_per_lookup`] of a dense table, if it was measured.
     pub dense_step_ns_per_lookup: Option<f64>,
     /// Operations of a step without any done twice: [`Counts::step_flops`]. None unless there are three cores.
     pub flops_per_step: Option<f64>,
@@ -122,6 +125,7 @@ impl Report {
             unique_pairs: counts.pairs,
             forward_ns_per_lookup: ns_per_lookup(timings.forward),
             step_ns_per_lookup: ns_per_lookup(timings.step),
+            sgd_step_ns_per_lookup: ns_per_lookup(timings.sgd_step),
             group_ns_per_lookup: ns_per_lookup(timings.group),
             validate_ns_per_lookup: ns_per_lookup(timings.validate),
             validate_share: timings.validate / timings.step,

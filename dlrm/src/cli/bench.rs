@@ -215,12 +215,13 @@ fn print(r: &Report) -> io::Result<()> {
     writeln!(out, "Nanoseconds a lookup              tensor train        dense")?;
     let rows = [
         ("forward", r.forward_ns_per_lookup, r.dense_forward_ns_per_lookup),
-        ("step (forward, backward, SGD)", r.step_ns_per_lookup, r.dense_step_ns_per_lookup),
+        ("step (forward, backward, SGD)", r.sgd_step_ns_per_lookup, r.dense_step_ns_per_lookup),
     ];
     for (name, train, dense) in rows {
         let dense = dense.map_or("not measured".into(), |dense| format!("{dense:.1}"));
         writeln!(out, "  {name:<30} {train:>13.1} {dense:>12}")?;
     }
+    writeln!(out, "  {:<30} {:>13.1}", "step with AdaGrad-Norm", r.step_ns_per_lookup)?;
     writeln!(out, "  {:<30} {:>13.1}", "merging duplicates, in a step", r.group_ns_per_lookup)?;
     let share = r.validate_share * 100.0;
     writeln!(

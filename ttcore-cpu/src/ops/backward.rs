@@ -25,6 +25,9 @@ const CHILDREN_AHEAD: usize = 12;
 /// element takes longer by then.
 const TRANSPOSED_ROWS: usize = 24;
 
+/// Stacked rows up to which the sum of squares of a product is found from its factors, without the product.
+const SQUARED_ROWS: usize = 4;
+
 /// One backward.
 ///
 /// A slice of a core is read in the region that computes its gradient, and written at the end of the task that has it:
@@ -142,8 +145,10 @@ impl<F: Real> Backward<'_, F> {
         for group in task.range.clone() {
             let owned = Owned::Slice { shape: &tree.shape, k: k - 1, i: level.digit(group) };
             let range = owned.range();
-            // A gradient that is one product can be subtracted as it is computed, without being written.
-            let rate = sink.core_rate().filter(|_| k > 1 && level.nodes(group).len() <= tree.block(k));
+            // A gradient that is one product, of few rows if its norm is needed, can be subtracted as it is computed, without
+            // being written.
+            let most = if sink.needs_square() { SQUARED_ROWS / tree.product_rows(k - 1) } else { tree.block(k) };
+            let at_once = k > 1 && sink.subtracts() && level.nodes(group).len() <= most;
             for (number, block) in blocks(level.nodes(group), if k == 1 { 1 } else { tree.block(k) }).enumerate() {
                 let grads = &mut grads[..block.len() * len];
                 for (node, grad) in block.clone().zip(grads.chunks_exact_mut(len)) {
@@ -178,16 +183,19 @@ impl<F: Real> Backward<'_, F> {
                     kernels.gemm([stacked, rank, width], grads, (width, 1), transposed, rank, parents, rank, false);
                 }
                 let (size, slice_grad) = ([rank, width, stacked], &mut slice_grad[..range.len()]);
-                let Some(rate) = rate else {
+                if !at_once {
                     kernels.gemm(size, stack, (1, rank), grads, width, slice_grad, width, number > 0);
                     continue;
-                };
+                }
+                // SAFETY: a slice and its state belong to the task that has its group; other regions do not read them.
+                let rate = unsafe { sink.slice_rate(&owned, || square(kernels, stack, rank, grads, width)) };
+                let Some(rate) = rate.filter(|&rate| rate != F::zero()) else { continue };
                 stack.iter_mut().for_each(|w| *w *= -rate);
-                // SAFETY: a slice belongs to the task that has its group; other regions do not read it.
+                // SAFETY: as above.
                 let slice = unsafe { sink.params.get_mut(range.clone()) };
                 kernels.gemm(size, stack, (1, rank), grads, width, slice, width, true);
             }
-            if k > 1 && rate.is_none() {
+            if k > 1 && !at_once {
                 // SAFETY: a slice belongs to the task that has its group; other regions do not read it.
                 unsafe { sink.apply(kernels, owned, &slice_grad[..range.len()]) };
             }
@@ -292,6 +300,19 @@ impl<F: Real> Backward<'_, F> {
             decay(Owned::Rows, start + gap.start * shape.dim()..start + gap.end * shape.dim());
         });
     }
+}
+
+/// The sum of squares of `S^T G`, `S` `[rows][rank]` and `G` `[rows][width]`: that of `(s_a s_b) (g_a g_b)` over all pairs of
+/// rows. Rounding may leave it below zero.
+fn square<F: Real, K: Kernels<F>>(kernels: K, stack: &[F], rank: usize, grads: &[F], width: usize) -> F {
+    let rows = || stack.chunks_exact(rank).zip(grads.chunks_exact(width));
+    let mut sum = F::zero();
+    for (a, (s, g)) in rows().enumerate() {
+        let product = |(t, h): (&[F], &[F])| kernels.dot(s, t) * kernels.dot(g, h);
+        let across: F = rows().take(a).map(product).sum();
+        sum += product((s, g)) + across + across;
+    }
+    sum
 }
 
 /// Sums what the children of a node add to its gradient, in order.

@@ -103,12 +103,42 @@ impl<'c, F: Real> RawSink<'c, F> {
         matches!(self.kind, Kind::Frozen)
     }
 
-    /// The learning rate of the cores, if all that is done with their gradient is to subtract so many times it.
-    pub(super) fn core_rate(&self) -> Option<F> {
+    /// Whether all that is done with the gradient of a slice is to subtract so many times it.
+    pub(super) fn subtracts(&self) -> bool {
         match self.kind {
-            Kind::Update(update) if update.rule == Rule::Sgd && update.core_rule == CoreRule::ElementWise => {
-                Some(F::of(update.core_lr()))
+            Kind::Update(update) => update.core_rule != CoreRule::ElementWise || update.rule == Rule::Sgd,
+            _ => false,
+        }
+    }
+
+    /// Whether the sum of squares of a slice's gradient is asked for.
+    pub(super) fn needs_square(&self) -> bool {
+        matches!(self.kind, Kind::Update(Update { core_rule: CoreRule::AdagradNorm { .. }, .. }))
+    }
+
+    /// How many times the gradient of a slice is subtracted; `square`, asked for where the rule needs it, is the sum of its
+    /// squares. None where more is done.
+    ///
+    /// # Safety
+    ///
+    /// While this runs, no other task reads or writes the state of this slice.
+    pub(super) unsafe fn slice_rate(&self, owned: &Owned<'_>, square: impl FnOnce() -> F) -> Option<F> {
+        let Kind::Update(update) = self.kind else { return None };
+        let lr = F::of(update.core_lr());
+        match (update.core_rule, owned) {
+            (CoreRule::AdagradNorm { eps }, Owned::Slice { shape, k, i }) => {
+                let (square, number) = (square(), shape.slice_number(*k, *i));
+                // Not even rounded below zero, where it was found from products.
+                if square.is_nan() || square > F::zero() {
+                    // SAFETY: the caller answers for exclusivity, and the state of an update may be written.
+                    let state = unsafe { self.target.get_mut(number..number + 1) };
+                    state[0] += square;
+                    Some(lr / (state[0].sqrt() + F::of(eps)))
+                } else {
+                    Some(F::zero())
+                }
             }
+            (CoreRule::ElementWise, _) if update.rule == Rule::Sgd => Some(lr),
             _ => None,
         }
     }
@@ -128,17 +158,16 @@ impl<'c, F: Real> RawSink<'c, F> {
     /// While this runs, no other task reads or writes these parameters, their gradients or their state.
     pub(super) unsafe fn apply<K: Kernels<F>>(&self, kernels: K, owned: Owned<'_>, grads: &[F]) {
         let range = owned.range();
-        match (self.kind, owned) {
+        match (self.kind, &owned) {
             // SAFETY: the caller answers for exclusivity, and the gradients of an accumulating sink may be written.
             (Kind::Accumulate, _) => kernels.axpy(F::one(), grads, unsafe { self.target.get_mut(range) }),
-            (
-                Kind::Update(update @ Update { core_rule: CoreRule::AdagradNorm { eps }, .. }),
-                Owned::Slice { shape, k, i },
-            ) => {
-                let number = shape.slice_number(k, i);
-                // SAFETY: the caller answers for exclusivity, and parameters and state of an update may be written.
-                let (slice, state) = unsafe { (self.params.get_mut(range), self.target.get_mut(number..number + 1)) };
-                adagrad_norm(kernels, eps, update.core_lr(), slice, grads, &mut state[0]);
+            (Kind::Update(Update { core_rule: CoreRule::AdagradNorm { .. }, .. }), Owned::Slice { .. }) => {
+                // SAFETY: the caller answers for exclusivity.
+                let rate = unsafe { self.slice_rate(&owned, || kernels.dot(grads, grads)) };
+                if let Some(rate) = rate.filter(|&rate| rate != F::zero()) {
+                    // SAFETY: the caller answers for exclusivity, and the parameters of an update may be written.
+                    kernels.axpy(-rate, grads, unsafe { self.params.get_mut(range) });
+                }
             }
             (Kind::Update(update), owned) => {
                 let lr = if matches!(owned, Owned::Rows(_)) { update.lr } else { update.core_lr() };
@@ -152,14 +181,4 @@ impl<'c, F: Real> RawSink<'c, F> {
             (Kind::Frozen, _) => {}
         }
     }
-}
-
-/// [`CoreRule::adagrad_norm`], by the kernels.
-fn adagrad_norm<F: Real, K: Kernels<F>>(kernels: K, eps: f64, lr: f64, slice: &mut [F], grads: &[F], state: &mut F) {
-    let square = kernels.dot(grads, grads);
-    if square == F::zero() {
-        return;
-    }
-    *state += square;
-    kernels.axpy(-F::of(lr) / (state.sqrt() + F::of(eps)), grads, slice);
 }
