@@ -46,21 +46,10 @@ pub fn applied<F: Real>(
     let [mut new, mut new_state, grads] =
         [params, state, grads].map(|from| from.iter().map(|&x| F::of(x)).collect::<Vec<F>>());
     let (cores, layout) = (table.core_parameters(), update.state_layout(table));
-    let norm = match update.core_rule {
-        CoreRule::AdagradNorm { eps } => table.cores().map(|shape| (eps, slices(shape))),
-        _ => None,
-    };
-    if let Some((eps, slices)) = &norm {
-        for (number, range) in slices.iter().enumerate() {
-            let (slice, grads) = (&mut new[range.clone()], &grads[range.clone()]);
-            CoreRule::adagrad_norm(*eps, update.core_lr(), slice, grads, &mut new_state[number]);
-        }
+    if let (CoreRule::AdagradNorm { eps }, Some(shape)) = (update.core_rule, table.cores()) {
+        return by_blocks(&blocks(table, shape), update.core_lr(), eps, [params, state], [new, new_state, grads], sums);
     }
-    // Parameters of cores that slices have a rule for have no other state.
     for (range, lr) in [(0..cores, update.core_lr()), (cores..params.len(), update.lr)] {
-        if range.end == cores && norm.is_some() {
-            continue;
-        }
         let [first, second] = [0, 1].map(|plane| layout.plane(plane, range.clone()));
         let mut planes = [new_state[first.clone()].to_vec(), new_state[second.clone()].to_vec()];
         let [one, two] = &mut planes;
@@ -69,9 +58,6 @@ pub fn applied<F: Real>(
             new_state[range].copy_from_slice(&plane);
         }
     }
-    let host = |values: &[F]| values.iter().map(|x| x.as_f64()).collect::<Vec<f64>>();
-    let size = |before: f64, after: F, change: f64| before.abs() + after.as_f64().abs() + change;
-
     // A rule that keeps what no lookup touched must keep its bits: scale zero.
     let moves = |sum: f64| sum > 0.0 || !update.rule.keeps_untouched();
     let lr = |i: usize| if i < cores { update.core_lr() } else { update.lr };
@@ -79,10 +65,10 @@ pub fn applied<F: Real>(
         let step = lr(i) * amplification(update.rule) * sums[i];
         if moves(sums[i]) { size(params[i], new[i], step) } else { 0.0 }
     };
-    let mut params_scale: Vec<f64> = (0..params.len()).map(scale).collect();
+    let params_scale: Vec<f64> = (0..params.len()).map(scale).collect();
     let mut state_scale = vec![0.0; state.len()];
     for plane in 0..update.rule.state_per_parameter() {
-        for (i, &sum) in sums.iter().enumerate().skip(if norm.is_some() { cores } else { 0 }) {
+        for (i, &sum) in sums.iter().enumerate() {
             let at = layout.plane(plane, i..i + 1).start;
             // The mean of Adam is linear in the gradient, all other state is quadratic: a change of g by e is one of 2 g e.
             let linear = matches!(update.rule, Rule::Adam { .. }) && plane == 0;
@@ -90,17 +76,32 @@ pub fn applied<F: Real>(
             state_scale[at] = if moves(sum) { size(state[at], new_state[at], change) } else { 0.0 };
         }
     }
-    // With r = sqrt(h + |g|^2), a change of g by e changes g_i / (r + eps) by (|e_i| + |e|) / eps at most. A sum of n squares
-    // rounds n times; found from the factors of a product, |g|^2 is wrong by roundings of the squares of the absolute sums,
-    // which changes g_i / (r + eps) by half of that over eps^2.
-    for (number, range) in norm.iter().flat_map(|(_, slices)| slices.iter().enumerate()) {
+    (Expected { value: host(&new), scale: params_scale }, Expected { value: host(&new_state), scale: state_scale })
+}
+
+/// The same by AdaGrad-Norm, for blocks that lie there.
+fn by_blocks<F: Real>(
+    blocks: &[Range<usize>],
+    lr: f64,
+    eps: f64,
+    [params, state]: [&[f64]; 2],
+    [mut new, mut new_state, grads]: [Vec<F>; 3],
+    sums: &[f64],
+) -> (Expected, Expected) {
+    let (mut params_scale, mut state_scale) = (vec![0.0; params.len()], vec![0.0; state.len()]);
+    for (number, range) in blocks.iter().enumerate() {
+        let (block, grads) = (&mut new[range.clone()], &grads[range.clone()]);
+        CoreRule::adagrad_norm(eps, lr, block, grads, &mut new_state[number]);
         let (n, square) = (range.len() as f64, sums[range.clone()].iter().map(|s| s * s).sum::<f64>());
+        // What no lookup touched must keep its bits: scale zero.
         if square == 0.0 {
-            params_scale[range.clone()].fill(0.0);
             continue;
         }
+        // With r = sqrt(h + |g|^2), a change of g by e changes g_i / (r + eps) by (|e_i| + |e|) / eps at most. A sum of n
+        // squares rounds n times; found from the factors of a product, |g|^2 is wrong by roundings of the squares of the
+        // absolute sums, which changes g_i / (r + eps) by half of that over eps^2.
         for i in range.clone() {
-            let step = update.core_lr() * ((n * sums[i] + square.sqrt()) / EPS + square / (2.0 * EPS * EPS));
+            let step = lr * ((n * sums[i] + square.sqrt()) / EPS + square / (2.0 * EPS * EPS));
             params_scale[i] = size(params[i], new[i], step);
         }
         state_scale[number] = size(state[number], new_state[number], (n + 2.0) * square);
@@ -108,8 +109,18 @@ pub fn applied<F: Real>(
     (Expected { value: host(&new), scale: params_scale }, Expected { value: host(&new_state), scale: state_scale })
 }
 
-/// Where all slices lie, in order.
-fn slices(shape: &TtShape) -> Vec<Range<usize>> {
+fn host<F: Real>(values: &[F]) -> Vec<f64> {
+    values.iter().map(|x| x.as_f64()).collect()
+}
+
+/// By what size the roundings of a number are judged.
+fn size<F: Real>(before: f64, after: F, change: f64) -> f64 {
+    before.abs() + after.as_f64().abs() + change
+}
+
+/// Where all blocks lie: slices, then dense rows.
+fn blocks(table: &Table, shape: &TtShape) -> Vec<Range<usize>> {
     let slices = |k: usize| (0..shape.row_factors()[k]).map(move |i| shape.slice_range(k, i));
-    (0..shape.cores()).flat_map(slices).collect()
+    let rows = (table.core_rows()..table.addresses()).filter_map(|address| table.dense_row(address));
+    (0..shape.cores()).flat_map(slices).chain(rows).collect()
 }

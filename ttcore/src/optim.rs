@@ -17,9 +17,10 @@
 //! changes nothing under SGD and Adagrad, so only touched slices and rows need a visit; Adam decays every element of the
 //! table in every step.
 //!
-//! # A rule of slices
+//! # A rule of blocks
 //!
-//! Cores may have a rule of their own: [`CoreRule`]. How far a step of SGD on the cores moves a row grows with the fourth
+//! A table with cores may have a rule of its own: [`CoreRule`]. Its blocks are the slices of the cores and the rows that are
+//! held beside them. How far a step of SGD on the cores moves a row grows with the fourth
 //! power of their entries (three cores; see [`crate::init`]), by a factor of 10^4 and more in a training, and a slice that
 //! hundreds of rows share is moved by all of them. So no learning rate fits SGD on cores from begin to end. AdaGrad-Norm [^1]
 //! divides the step of a slice by the root of all squares of its gradients so far:
@@ -29,8 +30,8 @@
 //! ```
 //!
 //! A first step moves a slice by `lr` whatever the scale of the loss, the batch or the other cores, later ones by less:
-//! nothing is left to tune for a table, and a step cannot run away. Its state is one number a slice, less than a hundredth of
-//! that of Adagrad. Multiplying a core by a number and its neighbour by the inverse changes gradients by the inverse too,
+//! nothing is left to tune for a table, and a step cannot run away. A cached row learns alike: `w` for `G_k[i]`. The state is
+//! one number a block, less than a hundredth of that of Adagrad. Multiplying a core by a number and its neighbour by the inverse changes gradients by the inverse too,
 //! but not steps: cores should begin with slices of about the same size, as those of
 //! [`Scale::Isometric`](crate::init::Scale::Isometric) do, all but the largest, which may be smaller.
 //!
@@ -79,14 +80,14 @@ impl Rule {
     }
 }
 
-/// The rule of TT cores, without its learning rate.
+/// The rule of a table with cores, without its learning rate. A table without cores has none but its [`Rule`].
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 #[non_exhaustive]
 pub enum CoreRule {
     /// The [`Rule`] of the table, element by element.
     #[default]
     ElementWise,
-    /// AdaGrad-Norm, slice by slice: see the [module](self).
+    /// AdaGrad-Norm, block by block, for slices and dense rows: see the [module](self).
     AdagradNorm {
         /// Added to the root, against division by zero.
         eps: f64,
@@ -94,16 +95,16 @@ pub enum CoreRule {
 }
 
 impl CoreRule {
-    /// AdaGrad-Norm with an `eps` of `1e-10`: what [`TableConfig::tt`](crate::TableConfig::tt) trains cores with.
+    /// AdaGrad-Norm with an `eps` of `1e-10`: what [`TableConfig::tt`](crate::TableConfig::tt) trains with.
     pub const ADAGRAD_NORM: Self = Self::AdagradNorm { eps: 1e-10 };
 
-    /// AdaGrad-Norm's step of a slice: the slice `[n]`, its gradient `[n]`, and its number of state, from 0. The definition;
+    /// AdaGrad-Norm's step of a block: the block `[n]`, its gradient `[n]`, and its number of state, from 0. The definition;
     /// accumulates in `F`. A gradient whose square is 0 in `F` changes nothing.
     ///
     /// # Panics
     ///
-    /// If the gradient is longer than the slice.
-    pub fn adagrad_norm<F: Real>(eps: f64, lr: f64, slice: &mut [F], grads: &[F], state: &mut F) {
+    /// If the gradient is longer than the block.
+    pub fn adagrad_norm<F: Real>(eps: f64, lr: f64, block: &mut [F], grads: &[F], state: &mut F) {
         let square: F = grads.iter().map(|&g| g * g).sum();
         if square == F::zero() {
             return;
@@ -111,7 +112,7 @@ impl CoreRule {
         *state += square;
         let rate = F::of(lr) / (state.sqrt() + F::of(eps));
         for (i, &g) in grads.iter().enumerate() {
-            slice[i] -= rate * g;
+            block[i] -= rate * g;
         }
     }
 }
@@ -121,11 +122,11 @@ impl CoreRule {
 pub struct Update {
     /// The rule.
     pub rule: Rule,
-    /// The rule of TT cores.
+    /// The rule of a table with cores.
     pub core_rule: CoreRule,
-    /// Learning rate of dense rows, cached rows included.
+    /// Learning rate of dense rows, cached rows included where they are trained element by element.
     pub lr: f64,
-    /// What the learning rate is multiplied by for TT cores.
+    /// What the learning rate is multiplied by for TT cores, and for all blocks of a rule of blocks.
     ///
     /// Element by element, a step on the cores moves a row by about `lr K g`, with `K` maybe far from 1: see [`crate::init`].
     pub core_lr_multiplier: f64,

@@ -7,37 +7,32 @@ use crate::table::Table;
 
 /// Where the optimiser state of a table lies.
 ///
-/// With [`CoreRule::ElementWise`] it is `[Rule::state_per_parameter][Table::parameters]`. A rule of slices has one number for
-/// each slice, those of `G_1`, then of `G_2`, .., in front; behind them come the planes of the dense rows,
-/// `[Rule::state_per_parameter][dense_rows N]`.
+/// With [`CoreRule::ElementWise`], and for a table without cores, it is `[Rule::state_per_parameter][Table::parameters]`. A
+/// rule of blocks has one number for each: for each slice of `G_1`, then of `G_2`, .., then for each dense row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateLayout {
-    /// Numbers of the slices.
-    slices: usize,
-    /// Planes behind them.
+    /// Slices that have a number each, and dense rows that do.
+    blocks: [usize; 2],
+    /// Planes.
     planes: usize,
     /// Numbers of a plane.
     plane: usize,
-    /// The first parameter that has a place in a plane.
-    first: usize,
 }
 
 impl StateLayout {
     /// Of a table trained by these rules.
     pub fn new(table: &Table, rule: Rule, core_rule: CoreRule) -> Self {
-        let (parameters, planes) = (table.parameters(), rule.state_per_parameter());
         match (core_rule, table.cores()) {
             (CoreRule::AdagradNorm { .. }, Some(shape)) => {
-                let first = shape.parameters();
-                Self { slices: shape.slices(), planes, plane: parameters - first, first }
+                Self { blocks: [shape.slices(), table.dense_rows() as usize], planes: 0, plane: 0 }
             }
-            _ => Self { slices: 0, planes, plane: parameters, first: 0 },
+            _ => Self { blocks: [0, 0], planes: rule.state_per_parameter(), plane: table.parameters() },
         }
     }
 
     /// Numbers in all.
     pub fn len(&self) -> usize {
-        self.slices + self.planes * self.plane
+        self.slices() + self.rows() + self.planes * self.plane
     }
 
     /// Whether the rules have no state.
@@ -45,23 +40,28 @@ impl StateLayout {
         self.len() == 0
     }
 
-    /// Numbers of the rule of slices: 0 without one.
+    /// Numbers of slices, in front: 0 without a rule of blocks.
     pub fn slices(&self) -> usize {
-        self.slices
+        self.blocks[0]
     }
 
-    /// Where plane `plane` has the state of a range of the parameters; empty if there is no such plane. Parameters of cores
-    /// have none where slices have a rule.
-    ///
-    /// # Panics
-    ///
-    /// If the range begins in cores that have none.
+    /// Numbers of dense rows, behind those of slices: 0 without a rule of blocks.
+    pub fn rows(&self) -> usize {
+        self.blocks[1]
+    }
+
+    /// Planes of a rule of elements.
+    pub fn planes(&self) -> usize {
+        self.planes
+    }
+
+    /// Where plane `plane` has the state of a range of the parameters; empty if there is no such plane.
     pub fn plane(&self, plane: usize, parameters: Range<usize>) -> Range<usize> {
         if plane >= self.planes {
             return 0..0;
         }
-        let start = self.slices + plane * self.plane;
-        start + (parameters.start - self.first)..start + (parameters.end - self.first)
+        let start = plane * self.plane;
+        start + parameters.start..start + parameters.end
     }
 }
 
@@ -78,8 +78,8 @@ mod tests {
         let whole = StateLayout::new(&table, rule, CoreRule::ElementWise);
         assert_eq!((whole.len(), whole.plane(1, 3..4)), (2 * (cores + 2), cores + 5..cores + 6));
         let slices = StateLayout::new(&table, rule, CoreRule::ADAGRAD_NORM);
-        assert_eq!((slices.slices(), slices.len()), (5, 5 + 2 * 2));
-        assert_eq!([0, 1, 2].map(|plane| slices.plane(plane, cores..cores + 2)), [5..7, 7..9, 0..0]);
+        assert_eq!((slices.slices(), slices.rows(), slices.len()), (5, 1, 6));
+        assert_eq!((slices.planes(), slices.plane(0, cores..cores + 2)), (0, 0..0));
         assert!(StateLayout::new(&Table::dense(3, 2).unwrap(), Rule::Sgd, CoreRule::ADAGRAD_NORM).is_empty());
     }
 }

@@ -81,19 +81,17 @@ fn tensors(config: &ModelConfig, dtype: Dtype) -> Vec<Tensor> {
         for (name, shape, start) in &parts {
             push(name.clone(), shape.clone(), Place::Parameters { table, start: *start });
         }
-        // A rule of slices has a number for each, in front of all other state.
         let layout = config.state_layout();
-        let of_slices = if layout.slices() > 0 { content.cores() } else { None };
-        let mut cores = 0;
-        if let Some(shape) = of_slices {
-            cores = shape.cores();
-            for (k, &slices) in shape.row_factors().iter().enumerate() {
-                let start = shape.slice_number(k, 0);
-                push(format!("tables.{table}.core.{k}.state.0"), vec![slices], Place::State { table, start });
+        // A rule of blocks has a number for each.
+        if let (Some(shape), 1..) = (content.cores(), layout.slices()) {
+            let cores = (0..shape.cores()).map(|k| (shape.row_factors()[k], shape.slice_number(k, 0)));
+            let rows = [(layout.rows(), layout.slices())];
+            for ((name, ..), (blocks, start)) in parts.iter().zip(cores.chain(rows)) {
+                push(format!("{name}.state.0"), vec![blocks], Place::State { table, start });
             }
         }
-        for plane in 0..config.rule().state_per_parameter() {
-            for (name, shape, start) in &parts[cores..] {
+        for plane in 0..layout.planes() {
+            for (name, shape, start) in &parts {
                 let start = layout.plane(plane, *start..*start).start;
                 push(format!("{name}.state.{plane}"), shape.clone(), Place::State { table, start });
             }

@@ -145,18 +145,18 @@ impl<B: Engine> Dlrm<B> {
                 }
             }
             let layout = config.state_layout();
-            let mut cores = 0;
+            // A rule of blocks has a number for each.
             if let (Some(shape), 1..) = (table.cores(), layout.slices()) {
-                cores = shape.cores();
-                for (k, &slices) in shape.row_factors().iter().enumerate() {
-                    let start = shape.slice_number(k, 0);
-                    if !self.all_finite(queue, self.tables.state_view(number)?, start..start + slices)? {
-                        return Ok(Some(format!("tables.{number}.core.{k}.state.0")));
+                let cores = (0..shape.cores()).map(|k| shape.slice_number(k, 0)..shape.slice_number(k + 1, 0));
+                let rows = [layout.slices()..layout.len()];
+                for ((part, _), range) in parts.iter().zip(cores.chain(rows)) {
+                    if !self.all_finite(queue, self.tables.state_view(number)?, range)? {
+                        return Ok(Some(format!("tables.{number}.{part}.state.0")));
                     }
                 }
             }
-            for plane in 0..config.rule().state_per_parameter() {
-                for (part, range) in &parts[cores..] {
+            for plane in 0..layout.planes() {
+                for (part, range) in &parts {
                     let range = layout.plane(plane, range.clone());
                     if !self.all_finite(queue, self.tables.state_view(number)?, range)? {
                         return Ok(Some(format!("tables.{number}.{part}.state.{plane}")));

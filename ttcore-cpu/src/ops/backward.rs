@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
-use ttcore::{CoreRule, Real};
+use ttcore::Real;
 
 use super::forward::{dense_range, lock};
 use super::nodes::{blocks, stack_parents};
@@ -125,8 +125,10 @@ impl<F: Real> Backward<'_, F> {
             }
             let grad = &mut local.slice[..table.dim()];
             self.row(kernels, task.table, batch.core_rows + dense, grad);
+            let number = batch.dense[dense];
+            let owned = Owned::Row { range: dense_range(table, number), number: number as usize };
             // SAFETY: a dense row belongs to the task that has it, in this region the only one that uses dense rows.
-            unsafe { sink.apply(kernels, Owned::Rows(dense_range(table, batch.dense[dense])), grad) };
+            unsafe { sink.apply(kernels, owned, grad) };
         }
     }
 
@@ -188,7 +190,7 @@ impl<F: Real> Backward<'_, F> {
                     continue;
                 }
                 // SAFETY: a slice and its state belong to the task that has its group; other regions do not read them.
-                let rate = unsafe { sink.slice_rate(&owned, || square(kernels, stack, rank, grads, width)) };
+                let rate = unsafe { sink.block_rate(&owned, || square(kernels, stack, rank, grads, width)) };
                 let Some(rate) = rate.filter(|&rate| rate != F::zero()) else { continue };
                 stack.iter_mut().for_each(|w| *w *= -rate);
                 // SAFETY: as above.
@@ -274,7 +276,7 @@ impl<F: Real> Backward<'_, F> {
     /// Applies a rule that changes parameters without a gradient to those the batch did not touch.
     fn untouched<K: Kernels<F>>(&self, kernels: K, table: usize) {
         let sink = &self.sinks[table];
-        let Some(update) = sink.visits_all() else { return };
+        let Some(_) = sink.visits_all() else { return };
         let batch = &self.group.tables[table];
         let decay = |owned: fn(Range<usize>) -> Owned<'static>, range: Range<usize>| {
             let zeros = [F::zero(); 256];
@@ -284,8 +286,7 @@ impl<F: Real> Backward<'_, F> {
                 unsafe { sink.apply(kernels, owned(start..end), &zeros[..end - start]) };
             }
         };
-        // A rule of slices leaves those alone that no lookup touches.
-        if let (Some(tree), CoreRule::ElementWise) = (&self.plan.trees[table], update.core_rule) {
+        if let Some(tree) = &self.plan.trees[table] {
             let levels = batch.nodes.levels.iter().map(Level::digits).chain([batch.nodes.last.digits()]);
             for (k, digits) in levels.enumerate() {
                 let slice = |digit: usize| tree.shape.core_range(k).start + digit * tree.shape.slice_len(k);

@@ -30,9 +30,16 @@ pub(super) enum Owned<'t> {
         k: usize,
         i: usize,
     },
-    /// Numbers of cores that are no whole slice: for rules of elements only.
+    /// A dense row.
+    Row {
+        /// Where it lies.
+        range: Range<usize>,
+        /// Its number among the dense rows.
+        number: usize,
+    },
+    /// Numbers of cores, in no whole slices: for rules of elements only.
     Cores(Range<usize>),
-    /// Of dense rows.
+    /// Of dense rows, likewise.
     Rows(Range<usize>),
 }
 
@@ -41,7 +48,7 @@ impl Owned<'_> {
     pub(super) fn range(&self) -> Range<usize> {
         match self {
             Self::Slice { shape, k, i } => shape.slice_range(*k, *i),
-            Self::Cores(range) | Self::Rows(range) => range.clone(),
+            Self::Row { range, .. } | Self::Cores(range) | Self::Rows(range) => range.clone(),
         }
     }
 }
@@ -116,18 +123,23 @@ impl<'c, F: Real> RawSink<'c, F> {
         matches!(self.kind, Kind::Update(Update { core_rule: CoreRule::AdagradNorm { .. }, .. }))
     }
 
-    /// How many times the gradient of a slice is subtracted; `square`, asked for where the rule needs it, is the sum of its
-    /// squares. None where more is done.
+    /// How many times the gradient of a slice, or of a row under a rule of blocks, is subtracted; `square`, asked for where
+    /// the rule needs it, is the sum of its squares. None where more is done.
     ///
     /// # Safety
     ///
-    /// While this runs, no other task reads or writes the state of this slice.
-    pub(super) unsafe fn slice_rate(&self, owned: &Owned<'_>, square: impl FnOnce() -> F) -> Option<F> {
+    /// While this runs, no other task reads or writes the state of this block.
+    pub(super) unsafe fn block_rate(&self, owned: &Owned<'_>, square: impl FnOnce() -> F) -> Option<F> {
         let Kind::Update(update) = self.kind else { return None };
         let lr = F::of(update.core_lr());
         match (update.core_rule, owned) {
-            (CoreRule::AdagradNorm { eps }, Owned::Slice { shape, k, i }) => {
-                let (square, number) = (square(), shape.slice_number(*k, *i));
+            (CoreRule::AdagradNorm { eps }, Owned::Slice { .. } | Owned::Row { .. }) if self.layout.slices() > 0 => {
+                let number = match owned {
+                    Owned::Slice { shape, k, i } => shape.slice_number(*k, *i),
+                    Owned::Row { number, .. } => self.layout.slices() + number,
+                    _ => return None,
+                };
+                let square = square();
                 // Not even rounded below zero, where it was found from products.
                 if square.is_nan() || square > F::zero() {
                     // SAFETY: the caller answers for exclusivity, and the state of an update may be written.
@@ -138,7 +150,7 @@ impl<'c, F: Real> RawSink<'c, F> {
                     Some(F::zero())
                 }
             }
-            (CoreRule::ElementWise, _) if update.rule == Rule::Sgd => Some(lr),
+            (CoreRule::ElementWise, Owned::Slice { .. }) if update.rule == Rule::Sgd => Some(lr),
             _ => None,
         }
     }
@@ -146,7 +158,7 @@ impl<'c, F: Real> RawSink<'c, F> {
     /// The update, if it changes parameters that have no gradient too.
     pub(super) fn visits_all(&self) -> Option<Update> {
         match self.kind {
-            Kind::Update(update) if !update.rule.keeps_untouched() => Some(update),
+            Kind::Update(update) if !update.rule.keeps_untouched() && self.layout.slices() == 0 => Some(update),
             _ => None,
         }
     }
@@ -161,16 +173,16 @@ impl<'c, F: Real> RawSink<'c, F> {
         match (self.kind, &owned) {
             // SAFETY: the caller answers for exclusivity, and the gradients of an accumulating sink may be written.
             (Kind::Accumulate, _) => kernels.axpy(F::one(), grads, unsafe { self.target.get_mut(range) }),
-            (Kind::Update(Update { core_rule: CoreRule::AdagradNorm { .. }, .. }), Owned::Slice { .. }) => {
+            (Kind::Update(_), Owned::Slice { .. } | Owned::Row { .. }) if self.layout.slices() > 0 => {
                 // SAFETY: the caller answers for exclusivity.
-                let rate = unsafe { self.slice_rate(&owned, || kernels.dot(grads, grads)) };
+                let rate = unsafe { self.block_rate(&owned, || kernels.dot(grads, grads)) };
                 if let Some(rate) = rate.filter(|&rate| rate != F::zero()) {
                     // SAFETY: the caller answers for exclusivity, and the parameters of an update may be written.
                     kernels.axpy(-rate, grads, unsafe { self.params.get_mut(range) });
                 }
             }
             (Kind::Update(update), owned) => {
-                let lr = if matches!(owned, Owned::Rows(_)) { update.lr } else { update.core_lr() };
+                let lr = if matches!(owned, Owned::Row { .. } | Owned::Rows(_)) { update.lr } else { update.core_lr() };
                 // SAFETY: the caller answers for exclusivity, the planes are disjoint, and the state of an update may be
                 // written.
                 let plane = |number: usize| unsafe { self.target.get_mut(self.layout.plane(number, range.clone())) };

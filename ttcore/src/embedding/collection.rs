@@ -247,9 +247,12 @@ impl<B: Backend> EmbeddingBagCollection<B> {
             let start = shape.core_parameters() + slot * shape.dim();
             let range = start..start + shape.dim();
             backend.upload(queue, value, B::slice_mut(B::view_mut(&mut held.params), range.clone()))?;
-            for plane in 0..held.config.rule.state_per_parameter() {
-                let plane = held.config.state_layout().plane(plane, range.clone());
-                backend.zero(queue, B::slice_mut(B::view_mut(&mut held.state), plane))?;
+            let layout = held.config.state_layout();
+            let number = layout.slices() + slot;
+            let blocks = if layout.rows() > 0 { Some(number..number + 1) } else { None };
+            for range in blocks.into_iter().chain((0..layout.planes()).map(|plane| layout.plane(plane, range.clone())))
+            {
+                backend.zero(queue, B::slice_mut(B::view_mut(&mut held.state), range))?;
             }
         }
         Ok(())

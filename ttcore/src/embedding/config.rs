@@ -26,7 +26,7 @@ pub struct TableConfig {
     pub(super) init: CoreInit,
     /// The update rule.
     pub(super) rule: Rule,
-    /// That of cores.
+    /// That of blocks, if the table has cores.
     pub(super) core_rule: CoreRule,
     /// What the learning rate is multiplied by for the cores.
     pub(super) core_lr_multiplier: f64,
@@ -36,8 +36,8 @@ pub struct TableConfig {
 }
 
 impl TableConfig {
-    /// A TT table without a cache, initialised by [`CoreInit::default`]. Its cores are trained with AdaGrad-Norm, rows that a
-    /// [cache](Self::with_cache) holds with plain SGD: a learning rate for a dense table under SGD does for it, too.
+    /// A TT table without a cache, initialised by [`CoreInit::default`] and trained with AdaGrad-Norm, its slices like rows that
+    /// a [cache](Self::with_cache) holds: a learning rate for a dense table under SGD does for it, too.
     pub fn tt(shape: TtShape) -> Self {
         Self::new(Table::tt(shape))
     }
@@ -99,7 +99,7 @@ impl TableConfig {
         self
     }
 
-    /// Another update rule of cores than of dense and cached rows. Nothing changes for a dense table.
+    /// A rule of blocks for slices and cached rows, or none. Nothing changes for a dense table.
     pub fn with_core_rule(mut self, rule: CoreRule) -> Self {
         self.core_rule = rule;
         self
@@ -137,7 +137,7 @@ impl TableConfig {
         self.rule
     }
 
-    /// The update rule of cores.
+    /// The rule of blocks, if there is one.
     pub fn core_rule(&self) -> CoreRule {
         self.core_rule
     }

@@ -94,21 +94,26 @@ fn apply<F: Real>(
     let core_grads = &mut cores[..table.core_parameters()];
     core_grads.fill(F::zero());
     add_core_grads(table, batch, params, row_grads, core_grads, products);
-    let layout = update.state_layout(table);
-    match (update.core_rule, table.cores()) {
-        (CoreRule::AdagradNorm { eps }, Some(shape)) => {
-            for k in 0..shape.cores() {
-                for i in 0..shape.row_factors()[k] {
-                    let (range, number) = (shape.slice_range(k, i), shape.slice_number(k, i));
-                    let (slice, grads) = (&mut params[range.clone()], &core_grads[range]);
-                    CoreRule::adagrad_norm(eps, update.core_lr(), slice, grads, &mut state[number]);
-                }
+    let (layout, dim) = (update.state_layout(table), table.dim());
+    if let (CoreRule::AdagradNorm { eps }, Some(shape)) = (update.core_rule, table.cores()) {
+        let mut step = |number: usize, block: Range<usize>, grads: &[F]| {
+            CoreRule::adagrad_norm(eps, update.core_lr(), &mut params[block], grads, &mut state[number]);
+        };
+        for k in 0..shape.cores() {
+            for i in 0..shape.row_factors()[k] {
+                let slice = shape.slice_range(k, i);
+                step(shape.slice_number(k, i), slice.clone(), &core_grads[slice]);
             }
         }
-        _ => apply_to(0..core_grads.len(), &update, &layout, update.core_lr(), params, core_grads, state),
+        for (&address, row_grad) in batch.unique.iter().zip(row_grads.chunks_exact(dim)) {
+            if let Some(range) = table.dense_row(address) {
+                step(shape.slices() + (address - table.core_rows()) as usize, range, row_grad);
+            }
+        }
+        return;
     }
+    apply_to(0..core_grads.len(), &update, &layout, update.core_lr(), params, core_grads, state);
 
-    let dim = table.dim();
     if update.rule.keeps_untouched() {
         for (&address, row_grad) in batch.unique.iter().zip(row_grads.chunks_exact(dim)) {
             if let Some(range) = table.dense_row(address) {
