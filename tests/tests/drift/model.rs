@@ -2,6 +2,7 @@
 
 use dlrm::model::{Dlrm, Engine, ModelConfig, Samples};
 use rand_core::Rng;
+use ttcore::init::{CoreInit, Scale};
 use ttcore::{Rule, TableConfig, TtShape};
 use ttcore_cpu::Isa;
 use ttcore_tests::case::rng;
@@ -16,7 +17,10 @@ const HELD_OUT: u64 = 1 << 40;
 
 /// Two tensor trains of three cores, one of two, and a dense table.
 fn config(rule: Rule) -> ModelConfig {
-    let tt = |rows, m: &[usize], n: &[usize]| TableConfig::tt(TtShape::with_rank(rows, m, n, 6).expect("a shape"));
+    // Entries all alike: rules of elements fit them.
+    let init = CoreInit { scale: Scale::Calibrated, ..CoreInit::default() };
+    let shape = |rows, m: &[usize], n: &[usize]| TtShape::with_rank(rows, m, n, 6).expect("a shape");
+    let tt = |rows, m: &[usize], n: &[usize]| TableConfig::tt(shape(rows, m, n)).with_init(init);
     let tables = [
         tt(200, &[5, 6, 7], &[2, 2, 2]),
         tt(90, &[4, 5, 5], &[2, 2, 2]),

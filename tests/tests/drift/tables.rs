@@ -5,6 +5,7 @@
 
 use rand_core::Rng;
 use ttcore::embedding::Batch as Grouped;
+use ttcore::init::{CoreInit, Scale};
 use ttcore::{Backend, Bags, EmbeddingBagCollection, Mode, Offsets, Pooling, Real, Rule, TableConfig, TtShape};
 use ttcore_tests::case::rng;
 
@@ -21,7 +22,10 @@ const HELD_OUT: u64 = 1 << 40;
 
 /// Trains of two and three cores, one with a cache, and a dense table.
 fn configs(rule: Rule) -> Vec<TableConfig> {
-    let tt = |rows, m: &[usize], n: &[usize]| TableConfig::tt(TtShape::with_rank(rows, m, n, 6).expect("a shape"));
+    // Entries all alike: rules of elements fit them.
+    let init = CoreInit { scale: Scale::Calibrated, ..CoreInit::default() };
+    let shape = |rows, m: &[usize], n: &[usize]| TtShape::with_rank(rows, m, n, 6).expect("a shape");
+    let tt = |rows, m: &[usize], n: &[usize]| TableConfig::tt(shape(rows, m, n)).with_init(init);
     let tables = [
         tt(200, &[5, 6, 7], &[2, 2, 2]),
         tt(90, &[4, 5, 5], &[2, 2, 2]).with_cache(8).expect("a cache"),
