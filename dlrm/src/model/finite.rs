@@ -148,7 +148,7 @@ impl<B: Engine> Dlrm<B> {
             // A rule of blocks has a number for each.
             if let (Some(shape), 1..) = (table.cores(), layout.slices()) {
                 let cores = (0..shape.cores()).map(|k| shape.slice_number(k, 0)..shape.slice_number(k + 1, 0));
-                let rows = [layout.slices()..layout.len()];
+                let rows = std::iter::once(layout.slices()..layout.len());
                 for ((part, _), range) in parts.iter().zip(cores.chain(rows)) {
                     if !self.all_finite(queue, self.tables.state_view(number)?, range)? {
                         return Ok(Some(format!("tables.{number}.{part}.state.0")));
