@@ -167,7 +167,7 @@ struct ApplyArgs {
     // Slices of the cores before.
     u64 slices_before;
 };
-SIZE(ApplyArgs, 152);
+SIZE(ApplyArgs, 128);
 
 // The rule, once for the whole batch, on the slices that it touched.
 template <class F>

@@ -39,21 +39,17 @@ extern __shared__ __align__(16) u64 ttcore_shared[];
     static_assert(sizeof(Args<double>) == bytes, "as in src/args.rs")
 
 // What becomes of the gradients of a table: `Kind` in src/sinks.rs.
-enum { ACCUMULATE = 0, SGD = 1, ADAGRAD = 2, ADAM = 3, FROZEN = 4 };
-
-// The rule of the cores: the one above, or one of slices. `CoreKind` in src/sinks.rs.
-enum { ELEMENT_WISE = 0, ADAGRAD_NORM = 1 };
+// ADAGRAD_NORM is a rule of blocks, slices of cores and dense rows, which have to have their whole gradients first; all others
+// take them number by number.
+enum { ACCUMULATE = 0, SGD = 1, ADAGRAD = 2, ADAM = 3, FROZEN = 4, ADAGRAD_NORM = 5 };
 
 template <class F>
 struct Sink {
     F* params;
-    // Gradients to add to, or the first plane of the state.
+    // Gradients to add to, the first plane of the state, or under a rule of blocks a number for each slice.
     F* first;
+    // The second plane of the state, or under a rule of blocks a number for each dense row.
     F* second;
-    // State of a rule of slices: a number for each.
-    F* slices;
-    // Parameters in front that have no place in the planes: the cores, where slices have a rule.
-    u64 stateless;
     // Learning rates of cores and dense rows; for Adam with its first correction.
     double core_rate;
     double dense_rate;
@@ -62,14 +58,12 @@ struct Sink {
     double eps;
     // Root of Adam's second correction.
     double root;
-    // Of a rule of slices.
-    double core_eps;
     u32 kind;
-    u32 core_kind;
+    u32 unused;
 };
-SIZE(Sink, 104);
+SIZE(Sink, 80);
 
-// One number's gradient: ttcore's `Update::apply`, line by line.
+// One number's gradient, but for rules of blocks: ttcore's `Update::apply`, line by line.
 template <class F>
 __device__ void apply(const Sink<F>& sink, double rate64, u64 at, F g) {
     F rate = (F)rate64, eps = (F)sink.eps;
@@ -80,14 +74,14 @@ __device__ void apply(const Sink<F>& sink, double rate64, u64 at, F g) {
     } else if (sink.kind == ADAGRAD) {
         // Nothing happens to a zero gradient anyway, unless state and eps are zero too: this avoids 0 / 0.
         if (g != (F)0) {
-            F& state = sink.first[at - sink.stateless];
+            F& state = sink.first[at];
             F h = state + g * g;
             state = h;
             sink.params[at] -= rate * g / (sqrt(h) + eps);
         }
     } else if (sink.kind == ADAM) {
         F b1 = (F)sink.beta1, b2 = (F)sink.beta2;
-        F &first = sink.first[at - sink.stateless], &second = sink.second[at - sink.stateless];
+        F &first = sink.first[at], &second = sink.second[at];
         F m = b1 * first + ((F)1 - b1) * g;
         F v = b2 * second + ((F)1 - b2) * g * g;
         first = m;

@@ -4,7 +4,7 @@
 //   fused_pool     one column of one bag
 //   fused_middle   one unit: gradients of the rows and products of its pairs, and what these add to G1 and to G2[i2]
 //   fused_outer    a slice of a core, or dense rows: sums what was added, and applies the rule
-//   fused_slices   a slice of a core: applies a rule of slices, if there is one
+//   fused_slices   a slice of a core: applies a rule of blocks, if there is one
 //
 // A unit has so many pairs that the rows (pair, j1) of their products, stacked, are a matrix of at most 64 rows, and so
 // many j2 that its columns (j2, r) fit beside it in shared memory. A longer list of pairs is several units, which add to
@@ -45,12 +45,13 @@ struct FusedTable {
     // Where the table's values are, in numbers. In saved: products [P][n1][n2 R2] and rows [U][N].
     u64 products;
     u64 rows;
-    // In scratch memory: gradients of rows [U][N], or the rows where nothing is saved; what each pair adds to its slice of
-    // core 1, by block of columns [P][blocks][n1][R1]; parts of gradients of slices of core 2 [parts][R1][n2 R2].
+    // In scratch memory: gradients of rows [U][N], of dense ones too under a rule of blocks, or the rows where nothing is
+    // saved; what each pair adds to its slice of core 1, by block of columns [P][blocks][n1][R1]; parts of gradients of
+    // slices of core 2 [parts][R1][n2 R2].
     u64 row_grads;
     u64 first_grads;
     u64 middle_grads;
-    // There too: gradients of the slices that occur, where they are among the parameters. For a rule of slices.
+    // There too: gradients of the slices that occur, where they are among the parameters. For a rule of blocks.
     u64 core_grads;
     // Where cores 2 and 3 and the dense rows are among the parameters.
     u64 core2;
@@ -120,7 +121,7 @@ struct FusedArgs {
     u32 dim;
     Sink<F> sinks[FUSED_TABLES];
 };
-SIZE(FusedArgs, 3392);
+SIZE(FusedArgs, 2624);
 
 // Numbers in the product of a pair, and columns of the table.
 __device__ u64 product_len(const FusedTable& table) { return (u64)table.n1 * table.n2 * table.r2; }
@@ -141,12 +142,12 @@ __device__ u32 table_of(const FusedTable* tables, u32 count, u64 unit) {
     return low;
 }
 
-// The gradient of a number of the cores, once in a step. A rule of slices needs that of the whole slice: it is kept, and what
+// The gradient of a number of the cores, once in a step. A rule of blocks needs that of the whole slice: it is kept, and what
 // an earlier step left there overwritten.
 template <class F>
 __device__ void apply_core(const FusedArgs<F>& args, const FusedTable& table, const Sink<F>& sink, u64 at, F g) {
-    if (sink.core_kind == ELEMENT_WISE) apply(sink, sink.core_rate, at, g);
-    else args.scratch[table.core_grads + at] = g;
+    if (sink.kind == ADAGRAD_NORM) args.scratch[table.core_grads + at] = g;
+    else apply(sink, sink.core_rate, at, g);
 }
 
 // Where the rows of a batch are.

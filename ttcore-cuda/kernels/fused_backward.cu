@@ -1,4 +1,4 @@
-// Backward: fused_middle, then fused_outer; and fused_slices for rules of slices.
+// Backward: fused_middle, then fused_outer; and fused_slices for rules of blocks.
 
 // Shared memory of fused_middle.
 template <class F>

@@ -1,9 +1,10 @@
-// The end of backward, but for rules of slices: sums what fused_middle left, over pairs, rows and parts in order, and
-// applies the rule.
+// The end of backward: sums what fused_middle left, over pairs, rows and parts in order, and applies the rule, if it is one
+// of blocks to dense rows only.
 
 // Numbers of a slice of core 2, and dense rows, of one unit of work.
 const u32 OUTER_NUMBERS = 1024;
 const u32 OUTER_ROWS = 16;
+static_assert(OUTER_ROWS <= NORM_ROWS, "a unit is one step of rows");
 
 // The rows of an i3 are summed in so many segments, each by threads of its own, and these in order.
 const u32 SEGMENTS = 8;
@@ -15,6 +16,7 @@ struct Segments {
     F sum[SEGMENTS][SEGMENT_THREADS][HELD];
 };
 static_assert(sizeof(Segments<float>) >= ROW_SEGMENTS * POPULAR_BYTES, "popular rows fit");
+static_assert(sizeof(Segments<float>) >= NORM_ROWS * ROW_LANES * sizeof(float), "sums of squares of rows fit");
 static_assert(sizeof(Segments<float>) == 16384 && sizeof(Segments<double>) == 32768, "as in src/tiles.rs");
 
 // A slice of core 1: what its pairs add, block of columns by block of columns.
@@ -95,14 +97,18 @@ __device__ void outer_last(const FusedArgs<F>& args, const FusedTable& table, co
     }
 }
 
-// Some dense rows.
+// Some dense rows. A rule of blocks takes them when their gradients lie in scratch memory, behind those of the rows of the
+// cores.
 template <class F>
 __device__ void outer_dense(const FusedArgs<F>& args, const FusedTable& table, const Sink<F>& sink, u32 number) {
     SHARED(F, shared);
     u64 dim = dim_of(table);
     u32 from = number * OUTER_ROWS, to = least(table.dense_count, from + OUTER_ROWS);
+    const bool by_rows = sink.kind == ADAGRAD_NORM;
+    F* grads = args.scratch + table.row_grads + (table.core_rows + from) * dim;
     auto add = [&](u32 row, u64 column, F sum) {
-        apply(sink, sink.dense_rate, table.dense + table.dense_rows[row] * dim + column, sum);
+        if (by_rows) grads[(row - from) * dim + column] = sum;
+        else apply(sink, sink.dense_rate, table.dense + table.dense_rows[row] * dim + column, sum);
     };
     for (u64 i = threadIdx.x; i < (to - from) * dim; i += blockDim.x) {
         u32 row = from + (u32)(i / dim), unique = table.core_rows + row;
@@ -117,6 +123,7 @@ __device__ void outer_dense(const FusedArgs<F>& args, const FusedTable& table, c
         popular_gradient(args, table, table.core_rows + row, (u32)dim, shared, [](u32 i) { return (u64)i; },
                          [&](u32 i, F sum) { add(row, i, sum); });
     }
+    if (by_rows) norm_rows(sink, table.dense, table.dense_rows + from, to - from, dim, grads, shared);
 }
 
 template <class F>

@@ -243,7 +243,7 @@ struct UpdateArgs {
     const F* grads;
     u64 len;
 };
-SIZE(UpdateArgs, 120);
+SIZE(UpdateArgs, 96);
 
 // A rule on consecutive parameters.
 template <class F>

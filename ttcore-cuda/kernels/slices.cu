@@ -1,4 +1,5 @@
-// The rule of slices, AdaGrad-Norm: one block has a slice, whose whole gradient lies in scratch memory.
+// The rule of blocks, AdaGrad-Norm, for slices (dense.cu has it for dense rows): one block of threads has a slice, whose whole
+// gradient lies in scratch memory.
 
 // Partial sums of squares, of every so-many-th number: as many whatever the block, so that their sum has the same bits.
 const u32 NORM_LANES = 256;
@@ -23,9 +24,9 @@ __device__ void norm_step(const Sink<F>& sink, u64 number, u64 at, u64 len, cons
     // Nothing to do, and perhaps 0 / 0.
     if (square == (F)0) return;
     if (threadIdx.x == 0) {
-        F h = sink.slices[number] + square;
-        sink.slices[number] = h;
-        shared[1] = (F)sink.core_rate / (sqrt(h) + (F)sink.core_eps);
+        F h = sink.first[number] + square;
+        sink.first[number] = h;
+        shared[1] = (F)sink.core_rate / (sqrt(h) + (F)sink.eps);
     }
     __syncthreads();
     const F rate = shared[1];
@@ -54,7 +55,7 @@ __device__ void fused_slices(const FusedArgs<F>& args) {
         const u32 t = table_of<&FusedTable::slices_before>(args.tables, args.count, unit);
         const FusedTable& table = args.tables[t];
         const Sink<F>& sink = args.sinks[t];
-        if (sink.core_kind == ELEMENT_WISE) continue;
+        if (sink.kind != ADAGRAD_NORM) continue;
         const u32 number = unit - table.slices_before, outer = number - table.middles;
         u64 slice, at, len;
         if (number < table.middles) {

@@ -2,7 +2,7 @@
 //!
 //! Addresses are `u64`, of numbers of the kernel's type where `kernels/` says `F*`; 0 is null.
 
-pub use crate::sinks::{CoreKind, Kind};
+pub use crate::sinks::Kind;
 
 /// Marks the structs that kernels take.
 ///
@@ -31,21 +31,18 @@ macro_rules! args {
 
 args! {
     /// What becomes of the gradients of a table.
-    Sink: 104 {
+    Sink: 80 {
         params: u64,
         first: u64,
         second: u64,
-        slices: u64,
-        stateless: u64,
         core_rate: f64,
         dense_rate: f64,
         beta1: f64,
         beta2: f64,
         eps: f64,
         root: f64,
-        core_eps: f64,
         kind: u32,
-        core_kind: u32,
+        unused: u32,
     }
 
     /// An operand of a batched product.
@@ -108,7 +105,7 @@ args! {
 
     /// Of [`Kernel::ApplySlices`](crate::device::Kernel::ApplySlices) and
     /// [`Kernel::NormSlices`](crate::device::Kernel::NormSlices).
-    ApplyArgs: 152 {
+    ApplyArgs: 128 {
         sink: Sink,
         digits: u64,
         grads: u64,
@@ -134,8 +131,9 @@ args! {
         core_rows: u32,
     }
 
-    /// Of [`Kernel::DenseRows`](crate::device::Kernel::DenseRows).
-    DenseArgs: 176 {
+    /// Of [`Kernel::DenseRows`](crate::device::Kernel::DenseRows) and
+    /// [`Kernel::NormDense`](crate::device::Kernel::NormDense).
+    DenseArgs: 160 {
         sink: Sink,
         dense_rows: u64,
         starts: u64,
@@ -146,10 +144,11 @@ args! {
         dim: u64,
         base: u64,
         rows: u64,
+        grads: u64,
     }
 
     /// Of [`Kernel::Untouched`](crate::device::Kernel::Untouched).
-    UntouchedArgs: 144 {
+    UntouchedArgs: 120 {
         sink: Sink,
         touched: u64,
         base: u64,
@@ -198,7 +197,7 @@ args! {
     TallyArgs: 32 { losses: u64, marks: u64, out: u64, samples: u64, }
 
     /// Of [`Kernel::Update`](crate::device::Kernel::Update).
-    UpdateArgs: 120 { sink: Sink, grads: u64, len: u64, }
+    UpdateArgs: 96 { sink: Sink, grads: u64, len: u64, }
 
     /// One table of a batch, for the fused kernels, which read it from the memory of the group.
     FusedTable: 344 {
@@ -260,7 +259,7 @@ args! {
     FusedUnit: 24 { table: u32, group: u32, pair: u32, pairs: u32, tile: u32, part: u32, }
 
     /// Of the fused kernels, all alike.
-    FusedArgs: 3392 {
+    FusedArgs: 2624 {
         tables: u64,
         units: u64,
         saved: u64,

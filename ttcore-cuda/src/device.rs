@@ -57,12 +57,14 @@ kernels! {
     Accumulate = "accumulate";
     /// A rule on the slices a batch touched.
     ApplySlices = "apply_slices";
-    /// A rule of slices on the slices a batch touched.
+    /// A rule of blocks on the slices a batch touched.
     NormSlices = "norm_slices";
     /// Gradients of per-sample weights.
     Weights = "weights";
     /// Gradients of dense rows to their sink.
     DenseRows = "dense_rows";
+    /// A rule of blocks on the dense rows a batch touched.
+    NormDense = "norm_dense";
     /// A rule on what a batch did not touch.
     Untouched = "untouched";
     /// Dense rows to where rows are wanted.
@@ -77,7 +79,7 @@ kernels! {
     FusedMiddle = "fused_middle";
     /// Gradients of slices of cores 1 and 3 and of dense rows of all fused tables.
     FusedOuter = "fused_outer";
-    /// Rules of slices on the cores of all fused tables.
+    /// Rules of blocks on the cores of all fused tables.
     FusedSlices = "fused_slices";
     /// Biases, and ReLU.
     Bias = "bias";

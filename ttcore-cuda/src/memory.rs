@@ -7,7 +7,7 @@ use ttcore::{Layout, Table, TtShape};
 
 use crate::args::Sink;
 use crate::device::{Device, Element};
-use crate::plan::{Arena, FusedPlan, Make, Plan, TablePlan, most_pairs, most_rows};
+use crate::plan::{Arena, FusedPlan, Make, Plan, TablePlan, most_dense_rows, most_pairs, most_rows};
 use crate::tiles::Tiling;
 
 /// What forward leaves for backward.
@@ -47,10 +47,12 @@ pub(crate) struct ScratchPlan {
     pub(crate) products: Vec<usize>,
     /// Rows of a chunk `[chunk][N]`, then gradients of rows.
     pub(crate) rows: usize,
-    /// Gradients of slices of a chunk. Like the next, not where all tables are fused.
+    /// Gradients of slices of a chunk. Like the next two, not where all tables are fused.
     pub(crate) slices: usize,
     /// Gradients of the cores of a table.
     pub(crate) cores: usize,
+    /// Gradients of the dense rows of a batch, of a table with cores: for a rule of blocks.
+    pub(crate) dense: usize,
     /// Pointers of the operands of a product `[3][chunk]`.
     pub(crate) pointers: usize,
     /// Digits of rows to expand `[d][chunk]`.
@@ -66,17 +68,21 @@ impl ScratchPlan {
         let most = |len: &dyn Fn(&TtShape) -> usize| shapes().map(len).max().unwrap_or(0);
         let cores = most(&TtShape::cores);
         let product = |k: usize| most(&|shape| if k < shape.cores() { shape.prefix_len(k) } else { 0 });
-        let batched = |len: &dyn Fn(&TtShape) -> usize| {
+        let unfused = |len: &dyn Fn(&Table) -> usize| {
             let tables = layout.tables().iter().enumerate().filter(|(t, _)| fused.tables.binary_search(t).is_err());
-            tables.filter_map(|(_, table)| table.cores()).map(len).max().unwrap_or(0)
+            tables.map(|(_, table)| len(table)).max().unwrap_or(0)
         };
+        let batched = |len: &dyn Fn(&TtShape) -> usize| unfused(&|table| table.cores().map_or(0, len));
+        let dense = |table: &Table| table.cores().map_or(0, |_| most_dense_rows(table, layout.lookups()) * table.dim());
         let slice = |shape: &TtShape| (0..shape.cores()).map(|k| shape.slice_len(k)).max().unwrap_or(0);
         let mut arena = Arena::default();
         for &t in &fused.tables {
-            let (Some(shape), places) = (layout.tables()[t].cores(), &mut tables[t].pairs) else { continue };
+            let (table, places) = (&layout.tables()[t], &mut tables[t].pairs);
+            let Some(shape) = table.cores() else { continue };
             let Some(tiling) = Tiling::new::<F>(shape) else { continue };
             let (pairs, rows) = (most_pairs(shape, layout.lookups()), most_rows(shape, layout.lookups()));
-            places.row_grads = arena.take::<F>(rows * shape.dim());
+            let unique = (rows + most_dense_rows(table, layout.lookups())).min(layout.lookups());
+            places.row_grads = arena.take::<F>(unique * shape.dim());
             places.first_grads = arena.take::<F>(pairs * tiling.blocks(shape) * shape.slice_len(0));
             places.middle_grads = arena.take::<F>(tiling.most_parts(shape, pairs, rows) * shape.slice_len(1));
             places.core_grads = arena.take::<F>(shape.parameters());
@@ -86,6 +92,7 @@ impl ScratchPlan {
             rows: arena.take::<F>(chunk * most(&TtShape::dim)),
             slices: arena.take::<F>(chunk * batched(&slice)),
             cores: arena.take::<F>(batched(&TtShape::parameters)),
+            dense: arena.take::<F>(unfused(&dense)),
             pointers: arena.take::<u64>(3 * chunk),
             digits: arena.take::<u32>(cores * chunk),
             dense_rows: arena.take::<u64>(chunk),

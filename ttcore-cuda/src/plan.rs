@@ -72,12 +72,12 @@ pub(crate) struct PairsPlan {
     pub(crate) last_rows: usize,
     /// Products of pairs `[P][A_2 R_2]`, in the memory of a saved.
     pub(crate) products: usize,
-    /// In scratch memory: gradients of rows, or rows where nothing is saved; what pairs add to core 1; parts of gradients
-    /// of slices of core 2.
+    /// In scratch memory: gradients of rows, of the cores and then dense ones, or rows where nothing is saved; what pairs
+    /// add to core 1; parts of gradients of slices of core 2.
     pub(crate) row_grads: usize,
     pub(crate) first_grads: usize,
     pub(crate) middle_grads: usize,
-    /// There too: gradients of the cores, where slices have a rule.
+    /// There too: gradients of the cores, for a rule of blocks.
     pub(crate) core_grads: usize,
 }
 
@@ -220,8 +220,7 @@ impl LaunchPlan {
         let (mut plan, lookups) = (Self::default(), layout.lookups());
         for table in tables.iter().map(|&t| &layout.tables()[t]) {
             plan.dim = plan.dim.max(table.dim());
-            let dense_rows = lookups.min(usize::try_from(table.dense_rows()).unwrap_or(usize::MAX));
-            plan.most_outers += dense_rows.div_ceil(tiles::OUTER_ROWS);
+            plan.most_outers += most_dense_rows(table, lookups).div_ceil(tiles::OUTER_ROWS);
             let Some((shape, tiling)) = table.cores().zip(table.cores().and_then(Tiling::new::<F>)) else { continue };
             let most = |k: usize| shape.row_factors()[k].min(lookups);
             let pieces = tiling.most_pieces(most(1), most_pairs(shape, lookups), most_rows(shape, lookups));
@@ -237,6 +236,11 @@ impl LaunchPlan {
 /// Most pairs `(i_1, i_2)` of a batch.
 pub(crate) fn most_pairs(shape: &TtShape, lookups: usize) -> usize {
     shape.row_factors()[0].saturating_mul(shape.row_factors()[1]).min(lookups)
+}
+
+/// Most unique rows of a batch that are held as they are.
+pub(crate) fn most_dense_rows(table: &Table, lookups: usize) -> usize {
+    usize::try_from(table.dense_rows()).unwrap_or(usize::MAX).min(lookups)
 }
 
 /// Most unique rows of a batch that are held by cores.

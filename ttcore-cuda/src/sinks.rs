@@ -23,16 +23,8 @@ pub enum Kind {
     Adam = 3,
     /// Not wanted.
     Frozen = 4,
-}
-
-/// [`Sink::core_kind`], as in `kernels/common.cuh`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum CoreKind {
-    /// What [`Kind`] says, for cores too.
-    ElementWise = 0,
-    /// Slices of cores by AdaGrad-Norm, with its state in `slices`.
-    AdagradNorm = 1,
+    /// Applied block by block by AdaGrad-Norm, with the state of slices in `first` and that of dense rows in `second`.
+    AdagradNorm = 5,
 }
 
 impl Sink {
@@ -42,17 +34,14 @@ impl Sink {
             params,
             first: 0,
             second: 0,
-            slices: 0,
-            stateless: 0,
             core_rate: 0.0,
             dense_rate: 0.0,
             beta1: 0.0,
             beta2: 0.0,
             eps: 0.0,
             root: 1.0,
-            core_eps: 0.0,
             kind: Kind::Frozen as u32,
-            core_kind: CoreKind::ElementWise as u32,
+            unused: 0,
         }
     }
 
@@ -85,21 +74,19 @@ impl Sink {
     /// That applies the rules of a table, whose state is at an address.
     fn update_table<F: Element>(params: u64, state: u64, table: &Table, update: &Update) -> Result<Self, Error> {
         let layout = update.state_layout(table);
-        let by_slices = layout.slices() > 0;
-        let stateless = if by_slices { table.core_parameters() } else { 0 };
-        let plane = |number| state + (layout.plane(number, stateless..stateless).start * F::BYTES) as u64;
-        let sink = Self::update(params, [plane(0), plane(1)], update)?;
+        let at = |number: usize| state + (number * F::BYTES) as u64;
         match update.core_rule {
-            CoreRule::AdagradNorm { eps } if by_slices => Ok(Self {
-                slices: state,
-                stateless: stateless as u64,
-                // Not corrected for Adam, which may be the rule of the rows.
+            CoreRule::AdagradNorm { eps } if table.cores().is_some() => Ok(Self {
+                first: state,
+                second: at(layout.slices()),
                 core_rate: update.core_lr(),
-                core_eps: eps,
-                core_kind: CoreKind::AdagradNorm as u32,
-                ..sink
+                eps,
+                kind: Kind::AdagradNorm as u32,
+                ..Self::frozen(params)
             }),
-            CoreRule::ElementWise | CoreRule::AdagradNorm { .. } => Ok(sink),
+            CoreRule::ElementWise | CoreRule::AdagradNorm { .. } => {
+                Self::update(params, [0, 1].map(|plane| at(layout.plane(plane, 0..0).start)), update)
+            }
             rule => Err(Error::CoreRule { rule }),
         }
     }
@@ -114,9 +101,9 @@ impl Sink {
         !self.is(Kind::Accumulate) && !self.is(Kind::Frozen)
     }
 
-    /// Whether cores have a rule of slices.
-    pub fn has_rule_of_slices(&self) -> bool {
-        self.core_kind != CoreKind::ElementWise as u32
+    /// Whether a rule is applied block by block.
+    pub fn has_rule_of_blocks(&self) -> bool {
+        self.is(Kind::AdagradNorm)
     }
 }
 

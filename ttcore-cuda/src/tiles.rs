@@ -33,15 +33,18 @@ const OUTER_BYTES: [u32; 2] = [16384, 32768];
 pub(crate) const OUTER_NUMBERS: usize = 1024;
 pub(crate) const OUTER_ROWS: usize = 16;
 
-/// Partial sums of the squares of a slice: as in `kernels/slices.cu`.
+/// Partial sums of squares, of a slice or of rows: as in `kernels/slices.cu` and `kernels/dense.cu`.
 const NORM_LANES: usize = 256;
+
+/// Dense rows that a rule of blocks is applied to at once: as in `kernels/dense.cu`.
+pub(crate) const NORM_ROWS: usize = 16;
 
 /// Bytes of shared memory of the kernels of forward, of units in backward, and of outer units.
 pub(crate) fn shared_bytes<F: Element>() -> [u32; 3] {
     [FORWARD_BYTES, MIDDLE_BYTES, OUTER_BYTES].map(|bytes| bytes[usize::from(F::DOUBLE)])
 }
 
-/// Bytes of shared memory where a rule of slices is applied: `NORM_LANES` of `kernels/slices.cu`.
+/// Bytes of shared memory of the kernels that apply a rule of blocks alone.
 pub(crate) fn norm_bytes<F: Element>() -> u32 {
     (NORM_LANES * F::BYTES) as u32
 }

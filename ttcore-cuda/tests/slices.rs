@@ -1,5 +1,6 @@
-//! Rules of slices on the host-compiled kernels, both methods: the definition's steps of long slices too, the same bits on
-//! blocks of any size, and nothing that one step leaves for the next but parameters and state.
+//! Rules of blocks, of slices and cached rows, on the host-compiled kernels, both methods: the definition's steps of long
+//! slices and popular rows too, the same bits on blocks of any size, and nothing that one step leaves for the next but
+//! parameters and state.
 
 use ttcore::{Layout, Rule, Table, TtShape, Update};
 use ttcore_cuda::{Cuda, Element, Emulator, Method};
@@ -18,7 +19,8 @@ fn device<F: Element>(method: Method) -> Device<Backend<F>> {
     Device::new(Cuda::new(Emulator).with_method(method).with_chunk(7), ())
 }
 
-/// Slices of fewer numbers than there are partial sums of squares, and of more; cached rows; tables without cores, and of two.
+/// Slices of fewer numbers than there are partial sums of squares, and of more; cached rows of fewer and of more, also more
+/// of them than one block has; tables without cores, and of two.
 fn tables() -> Vec<Table> {
     let tt = |m: &[usize], n: &[usize], r: &[usize]| {
         TtShape::new(m.iter().product::<usize>() as u64, m, n, r).expect("a shape")
@@ -26,22 +28,37 @@ fn tables() -> Vec<Table> {
     vec![
         Table::cached(tt(&[4, 3, 5], &[2, 4, 3], &[1, 9, 10, 1]), 6).expect("a table"),
         Table::dense(30, 5).expect("a table"),
-        Table::tt(tt(&[5, 6], &[20, 3], &[1, 13, 1])),
+        Table::cached(tt(&[5, 6], &[20, 3], &[1, 13, 1]), 7).expect("a table"),
         Table::tt(tt(&[3, 2, 4], &[90, 1, 2], &[1, 3, 130, 1])),
+        Table::cached(tt(&[2, 2, 3], &[1, 3, 4], &[1, 2, 3, 1]), CACHED).expect("a table"),
     ]
 }
 
-/// Bags of three rows, `step` apart from each other, cached ones among them.
+/// Cached rows of the last table.
+const CACHED: usize = 40;
+
+/// Bags of three rows, `step` apart from each other, cached ones among them; for the last table of twelve, every second of
+/// which is the same cached row, too often for one thread.
 fn batches(step: i64) -> Vec<Batch> {
     let batch = |table: Table| {
         let row = |j: i64| (step * j + j / 5) % table.addresses() as i64;
         Batch::sum(&(0..8).map(|bag| (3 * bag..3 * bag + 3).map(row).collect()).collect::<Vec<Vec<i64>>>())
     };
-    tables().into_iter().map(batch).collect()
+    let row = |table: &Table, j: i64| {
+        let number = if j % 2 == 0 { 3 } else { (step * j + j / 3) % CACHED as i64 };
+        if j % 5 == 0 { j % table.core_rows() as i64 } else { table.core_rows() as i64 + number }
+    };
+    let mut batches: Vec<Batch> = tables().into_iter().map(batch).collect();
+    if let (Some(last), Some(table)) = (batches.last_mut(), tables().last()) {
+        *last = Batch::sum(
+            &(0..8).map(|bag| (12 * bag..12 * bag + 12).map(|j| row(table, j)).collect()).collect::<Vec<_>>(),
+        );
+    }
+    batches
 }
 
 fn case(step: i64) -> Case {
-    let layout = Layout::new(tables(), 8, 24).expect("a layout");
+    let layout = Layout::new(tables(), 8, 96).expect("a layout");
     Case { layout, batches: batches(step), seed: step as u64 }
 }
 
@@ -81,6 +98,14 @@ fn by_definition<F: Element>() {
         for (t, table) in case.layout.tables().iter().enumerate() {
             let sums = oracle::absolute(&grads[t]);
             let (want, want_state) = applied::<F>(table, &update(rule), &before[t], &state[t], &grads[t], &sums);
+            // A rule of blocks moves nothing that no lookup touched, whatever the rule of elements.
+            for i in (0..grads[t].len()).filter(|&i| table.cores().is_some() && grads[t][i] == 0.0) {
+                assert_eq!(
+                    params[t][i],
+                    F::of(before[t][i]).as_f64(),
+                    "{method:?}, {rule:?}, table {t}, parameter {i}"
+                );
+            }
             assert_error("parameters", &params[t], &want.value, limit);
             assert_error("state", &new_state[t], &want_state.value, limit);
         }

@@ -198,7 +198,7 @@ impl<F: Element, D: Device> Step<'_, F, D> {
 
     /// The rule of the cores, on all slices that the batch touched.
     fn apply(&mut self, of: Of<'_>, shape: &TtShape, sums: u64) -> Result<(), Error> {
-        let by_slices = of.sink.has_rule_of_slices();
+        let by_blocks = of.sink.has_rule_of_blocks();
         for (k, (core, &runs)) in of.places.cores.iter().zip(&of.counts.runs).enumerate() {
             let (start, len) = (shape.core_range(k).start, shape.slice_len(k));
             let args = ApplyArgs {
@@ -211,7 +211,7 @@ impl<F: Element, D: Device> Step<'_, F, D> {
                 slices_before: shape.slice_number(k, 0) as u64,
             };
             let dims = Dims::blocks(runs, len);
-            if by_slices {
+            if by_blocks {
                 self.launch(Kernel::NormSlices, Dims { shared: tiles::norm_bytes::<F>(), ..dims }, &args)?;
             } else {
                 self.launch(Kernel::ApplySlices, dims, &args)?;

@@ -4,6 +4,7 @@ use super::{Of, Step};
 use crate::args::{DenseArgs, UntouchedArgs};
 use crate::device::{Device, Dims, Element, Kernel};
 use crate::error::Error;
+use crate::tiles;
 
 impl<F: Element, D: Device> Step<'_, F, D> {
     /// Gradients of the dense rows of a batch, into the table's sink.
@@ -12,6 +13,7 @@ impl<F: Element, D: Device> Step<'_, F, D> {
         if counts.dense_rows == 0 {
             return Ok(());
         }
+        let by_blocks = of.sink.has_rule_of_blocks();
         // Behind the rows of the cores, in the order of rows.
         let starts = self.list(places.row_starts) + (counts.core_rows * size_of::<u32>()) as u64;
         let args = DenseArgs {
@@ -25,15 +27,21 @@ impl<F: Element, D: Device> Step<'_, F, D> {
             dim: table.dim() as u64,
             base: table.core_parameters() as u64,
             rows: counts.dense_rows as u64,
+            grads: if by_blocks { self.values(self.plan.scratch.dense) } else { 0 },
         };
-        self.launch(Kernel::DenseRows, Dims::blocks(counts.dense_rows, table.dim()), &args)
+        self.launch(Kernel::DenseRows, Dims::blocks(counts.dense_rows, table.dim()), &args)?;
+        if by_blocks {
+            let blocks = counts.dense_rows.div_ceil(tiles::NORM_ROWS);
+            let dims = Dims::blocks(blocks, Dims::MOST_THREADS as usize);
+            self.launch(Kernel::NormDense, Dims { shared: tiles::norm_bytes::<F>(), ..dims }, &args)?;
+        }
+        Ok(())
     }
 
     /// The rule, with a gradient of zero, on slices and dense rows that the batch did not touch.
     pub(super) fn untouched(&mut self, of: Of<'_>) -> Result<(), Error> {
         let Of { table, places, counts, sink, .. } = of;
-        // A rule of slices leaves those alone that no lookup touches.
-        if let (Some(shape), false) = (table.cores(), sink.has_rule_of_slices()) {
+        if let Some(shape) = table.cores() {
             for (k, (core, &runs)) in places.cores.iter().zip(&counts.runs).enumerate() {
                 let (slices, len) = (shape.row_factors()[k], shape.slice_len(k));
                 let args = UntouchedArgs {

@@ -41,7 +41,7 @@ impl<'c, F: Element, D: Device> Step<'c, F, D> {
             }
             let dims = Dims::blocks(launch.most_outers, Dims::MOST_THREADS as usize);
             self.launch(Kernel::FusedOuter, Dims { shared: outer, ..dims }, &args)?;
-            if args.sinks.iter().any(Sink::has_rule_of_slices) {
+            if args.sinks.iter().any(Sink::has_rule_of_blocks) {
                 let dims = Dims::blocks(launch.most_slices, Dims::MOST_THREADS as usize);
                 self.launch(Kernel::FusedSlices, Dims { shared: tiles::norm_bytes::<F>(), ..dims }, &args)?;
             }
