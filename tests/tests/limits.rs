@@ -159,7 +159,7 @@ fn indices_at_every_boundary_of_a_model() {
         };
         assert!(index >= 10);
         let want = BagsError::IndexOutOfRange { position: 1, index: index.into(), rows };
-        assert!(matches!(&error, Error::Bags { table: 1, error } if *error == want), "{error}");
+        assert!(matches!(&error, Error::Bags { table: Some(1), error } if *error == want), "{error}");
     }
 }
 

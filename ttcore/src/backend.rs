@@ -18,11 +18,12 @@
 
 use core::ops::Range;
 
-use crate::bags::Bags;
+use crate::bags::{Bags, BagsError};
 use crate::error::Error;
 use crate::layout::Layout;
 use crate::optim::Update;
 use crate::real::Real;
+use crate::shape::ShapeError;
 
 /// A name for the values the parameters have: the caller gives them another whenever they change.
 ///
@@ -98,8 +99,8 @@ pub struct Workspace {
 pub trait Backend: Sized + 'static {
     /// Type of parameters, outputs and gradients. Sums accumulate in it, or wider.
     type Float: Real;
-    /// What can go wrong.
-    type Error: core::error::Error + From<Error> + Send + Sync + 'static;
+    /// What can go wrong. Made from all errors of this crate, so that generic code needs no more than `?`.
+    type Error: core::error::Error + From<Error> + From<BagsError> + From<ShapeError> + Send + Sync + 'static;
     /// Shared view of contiguous numbers, usually of someone else's memory.
     type View<'a>: Copy;
     /// Exclusive view of contiguous numbers.

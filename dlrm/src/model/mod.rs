@@ -290,7 +290,7 @@ fn validate<'a, F: Real>(
     let starts = Offsets::Starts(&starts[..samples.labels.len()]);
     for (table, (config, indices)) in config.tables().iter().zip(samples.indices).enumerate() {
         let valid = Bags::new(config.rows(), indices, starts, Pooling::Sum, None);
-        bags.push(valid.map_err(|error| Error::Bags { table, error })?);
+        bags.push(valid.map_err(|error| error.of_table(table))?);
     }
     Ok(())
 }
