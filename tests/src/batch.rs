@@ -134,6 +134,7 @@ impl Batch {
 }
 
 /// A [`Batch`] in the types it is given to `Bags` in.
+#[derive(Debug)]
 pub struct HostBatch<F> {
     integers: Integers,
     weights: Option<Vec<F>>,
@@ -142,6 +143,7 @@ pub struct HostBatch<F> {
 }
 
 /// Indices and offsets.
+#[derive(Debug)]
 enum Integers {
     I32(Vec<i32>, Vec<i32>),
     I64(Vec<i64>, Vec<i64>),

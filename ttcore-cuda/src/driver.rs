@@ -75,6 +75,18 @@ pub struct Staging {
     context: Arc<Primary>,
 }
 
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory").field("bytes", &self.buffer.len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Staging {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Staging").field("bytes", &self.bytes.len()).finish_non_exhaustive()
+    }
+}
+
 /// When the last copy from staging memory is done. cust's events cannot be recorded on a caller's stream.
 struct Event(sys::CUevent);
 

@@ -16,6 +16,7 @@
 //!
 //! A new backend implements [`Backend`] and adds one line to the conformance suite.
 
+use core::fmt;
 use core::ops::Range;
 
 use crate::bags::{Bags, BagsError};
@@ -208,4 +209,35 @@ pub trait Backend: Sized + 'static {
         scratch: &mut Self::Scratch,
         wanted: impl IntoIterator<Item = Expand<'a, Self>>,
     ) -> Result<(), Self::Error>;
+}
+
+// Numbers may be the device's and are many: what is printed is how many.
+
+impl<B: Backend> fmt::Debug for Sink<'_, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers = |f: &mut fmt::Formatter<'_>, name, params: B::View<'_>| {
+            f.debug_struct(name).field("params", &format_args!("{} numbers", B::len(params))).finish_non_exhaustive()
+        };
+        match self {
+            Self::Accumulate { params, .. } => numbers(f, "Accumulate", *params),
+            Self::Update { update, .. } => f.debug_struct("Update").field("update", update).finish_non_exhaustive(),
+            Self::Frozen { params } => numbers(f, "Frozen", *params),
+        }
+    }
+}
+
+impl<B: Backend> fmt::Debug for Expand<'_, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Expand")
+            .field("table", &self.table)
+            .field("params", &format_args!("{} numbers", B::len(self.params)))
+            .field("rows", &format_args!("{} numbers", self.rows.len()))
+            .finish_non_exhaustive()
+    }
+}
+
+impl<B: Backend> fmt::Debug for Call<'_, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("layout", B::layout(self.plan)).finish_non_exhaustive()
+    }
 }

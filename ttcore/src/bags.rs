@@ -26,7 +26,7 @@ impl Pooling {
 }
 
 /// Where bags begin. Offsets have the type of the indices.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Offsets<'a, I> {
     /// `B + 1` entries: the first is 0, the last the number of lookups (`include_last_offset=True` in PyTorch).
     WithLast(&'a [I]),
@@ -48,7 +48,7 @@ mod sealed {
 }
 
 /// Borrowed row numbers of one of the four kinds: match once, then loop.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum IndexSlice<'a> {
     /// `i32` numbers.
     I32(&'a [i32]),
@@ -119,7 +119,7 @@ impl IndexSlice<'_> {
 /// assert_eq!(error.to_string(), "index -1 at position 1 is not a row of a table with 10 rows");
 /// # Ok::<(), ttcore::BagsError>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Bags<'a, F> {
     rows: u64,
     indices: IndexSlice<'a>,
@@ -367,6 +367,41 @@ fn mix(word: u64) -> u64 {
     let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     word ^ (word >> 31)
+}
+
+// Lists are as long as batches are large: what is printed is how long.
+
+impl<I> fmt::Debug for Offsets<'_, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WithLast(entries) => write!(f, "WithLast({} entries)", entries.len()),
+            Self::Starts(entries) => write!(f, "Starts({} entries)", entries.len()),
+        }
+    }
+}
+
+impl fmt::Debug for IndexSlice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self {
+            Self::I32(_) => "I32",
+            Self::I64(_) => "I64",
+            Self::U32(_) => "U32",
+            Self::U64(_) => "U64",
+        };
+        write!(f, "{kind}({} numbers)", self.len())
+    }
+}
+
+impl<F> fmt::Debug for Bags<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bags")
+            .field("rows", &self.rows)
+            .field("bags", &self.bags)
+            .field("indices", &self.indices)
+            .field("pooling", &self.pooling)
+            .field("weighted", &self.weights.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 impl fmt::Display for BagsError {

@@ -30,6 +30,7 @@ mod mlp;
 mod parallel;
 mod phases;
 
+use std::fmt;
 use std::time::Instant;
 
 use rand_chacha::ChaCha8Rng;
@@ -79,6 +80,15 @@ pub struct Dlrm<B: Engine> {
     phases: Phases,
     /// Whether every phase ends only when its work is done.
     watched: bool,
+}
+
+impl<B: Engine> fmt::Debug for Dlrm<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dlrm")
+            .field("config", &self.config)
+            .field("largest_batch", &self.largest_batch)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<B: Engine> Dlrm<B> {
