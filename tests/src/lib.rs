@@ -83,7 +83,7 @@ macro_rules! conformance {
             memory: what_is_written_is_read, copies_of_other_lengths_are_refused;
             ; // The layers.
             cache: is_a_map_of_rows;
-            layer: stale_batches_are_refused, room_for_batches, collections_restore, statistics;
+            layer: stale_batches_are_refused, room_for_batches, collections_restore, statistics, layers_go_to_other_threads;
             plans: values_of_another_plan, batches_of_another_collection;
         }
     };

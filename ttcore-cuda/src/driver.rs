@@ -92,6 +92,8 @@ struct Event(sys::CUevent);
 
 // SAFETY: an event may be used on any thread.
 unsafe impl Send for Event {}
+// SAFETY: the driver takes calls on one event from several threads.
+unsafe impl Sync for Event {}
 
 impl Driver {
     /// The GPU with this number, from 0. Compiles the kernels for it, which takes a few seconds.

@@ -97,27 +97,30 @@ pub struct Workspace {
 ///
 /// The same input gives the same bits in every run, whatever the number of threads. Bad input is a typed error; nothing
 /// panics and no output is half-written because of it: all checks come before the first write.
-pub trait Backend: Sized + 'static {
+///
+/// A backend and all its values may go to another thread, so that generic code can give a layer to one that trains or
+/// serves. All but a queue may be read by several.
+pub trait Backend: Sized + Send + Sync + 'static {
     /// Type of parameters, outputs and gradients. Sums accumulate in it, or wider.
     type Float: Real;
     /// What can go wrong. Made from all errors of this crate, so that generic code needs no more than `?`.
     type Error: core::error::Error + From<Error> + From<BagsError> + From<ShapeError> + Send + Sync + 'static;
     /// Shared view of contiguous numbers, usually of someone else's memory.
-    type View<'a>: Copy;
+    type View<'a>: Copy + Send + Sync;
     /// Exclusive view of contiguous numbers.
-    type ViewMut<'a>;
+    type ViewMut<'a>: Send + Sync;
     /// Owned numbers: a convenience on top of views.
-    type Buffer;
+    type Buffer: Send + Sync;
     /// Where work is ordered: a stream, or the thread pool of a CPU. Calls on one queue see each other's results.
-    type Queue;
+    type Queue: Send;
     /// Sizes and order of work for a [`Layout`]. No data.
-    type Plan;
+    type Plan: Send + Sync;
     /// One batch: its unique rows and the way back to lookups. Reusable.
-    type Group;
+    type Group: Send + Sync;
     /// What forward leaves for backward. Reusable.
-    type Saved;
+    type Saved: Send + Sync;
     /// Memory for intermediate values. Reusable.
-    type Scratch;
+    type Scratch: Send + Sync;
 
     // Memory.
 
