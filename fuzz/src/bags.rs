@@ -107,6 +107,10 @@ fn check<I: Index>(input: &Input, indices: &[I], offsets: &[I], end_of_all: I) {
         let count = if input.mean && !bag.is_empty() { bag.len() as f32 } else { 1.0 };
         assert_eq!(batch.scale(b), 1.0 / count);
     }
+    if naive.iter().enumerate().all(|(b, bag)| *bag == (b..b + 1)) {
+        let alone = Bags::new(rows, indices, Offsets::OnePerBag, pooling, weights).expect("the same bags");
+        assert_eq!((alone.bags(), alone.fingerprint()), (bags, batch.fingerprint()));
+    }
     // The same bags in the other form.
     let (starts, with_last) = (&offsets[..bags], [&offsets[..bags], &[end_of_all]].concat());
     let form = if input.with_last { Offsets::Starts(starts) } else { Offsets::WithLast(&with_last) };

@@ -22,6 +22,22 @@ impl IndexType {
     pub const ALL: [Self; 4] = [Self::I32, Self::I64, Self::U32, Self::U64];
 }
 
+/// The forms offsets are given in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `Offsets::WithLast`.
+    WithLast,
+    /// `Offsets::Starts`.
+    Starts,
+    /// `Offsets::OnePerBag`, for batches that are so.
+    OnePerBag,
+}
+
+impl Form {
+    /// Those that any batch can be given in.
+    pub const ANY: [Self; 2] = [Self::WithLast, Self::Starts];
+}
+
 /// A batch of one table.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -35,8 +51,8 @@ pub struct Batch {
     pub pooling: Pooling,
     /// The integers `Bags` is made from.
     pub index_type: IndexType,
-    /// Whether `Bags` is given the last offset.
-    pub with_last: bool,
+    /// The form `Bags` is given offsets in.
+    pub form: Form,
 }
 
 impl Batch {
@@ -52,7 +68,7 @@ impl Batch {
             weights: None,
             pooling: Pooling::Sum,
             index_type: IndexType::I64,
-            with_last: true,
+            form: Form::WithLast,
         }
     }
 
@@ -116,9 +132,14 @@ impl Batch {
     ///
     /// # Panics
     ///
-    /// If a number does not fit.
+    /// If a number does not fit, or the batch not the form.
     pub fn host<F: Real>(&self) -> HostBatch<F> {
-        let entries = if self.with_last { &self.offsets[..] } else { &self.offsets[..self.bags()] };
+        assert!(self.form != Form::OnePerBag || (0..self.bags()).all(|b| self.bag(b) == (b..b + 1)));
+        let entries = match self.form {
+            Form::WithLast => &self.offsets[..],
+            Form::Starts => &self.offsets[..self.bags()],
+            Form::OnePerBag => &[],
+        };
         fn all<I: TryFrom<i64, Error: std::fmt::Debug>>(from: &[i64]) -> Vec<I> {
             from.iter().map(|&x| I::try_from(x).expect("an index of this type")).collect()
         }
@@ -129,7 +150,7 @@ impl Batch {
             IndexType::U64 => Integers::U64(all(&self.indices), all(entries)),
         };
         let weights = self.weights.as_ref().map(|weights| weights.iter().map(|&a| F::of(a)).collect());
-        HostBatch { integers, weights, pooling: self.pooling, with_last: self.with_last }
+        HostBatch { integers, weights, pooling: self.pooling, form: self.form }
     }
 }
 
@@ -139,7 +160,7 @@ pub struct HostBatch<F> {
     integers: Integers,
     weights: Option<Vec<F>>,
     pooling: Pooling,
-    with_last: bool,
+    form: Form,
 }
 
 /// Indices and offsets.
@@ -160,7 +181,11 @@ impl<F: Real> HostBatch<F> {
     pub fn bags(&self, rows: u64) -> Result<Bags<'_, F>, BagsError> {
         macro_rules! new {
             ($indices:expr, $offsets:expr) => {{
-                let offsets = if self.with_last { Offsets::WithLast($offsets) } else { Offsets::Starts($offsets) };
+                let offsets = match self.form {
+                    Form::WithLast => Offsets::WithLast($offsets),
+                    Form::Starts => Offsets::Starts($offsets),
+                    Form::OnePerBag => Offsets::OnePerBag,
+                };
                 Bags::new(rows, $indices, offsets, self.pooling, self.weights.as_deref())
             }};
         }

@@ -3,7 +3,7 @@
 use rand_core::Rng;
 use ttcore::{Backend, Pooling};
 
-use crate::batch::{Batch, IndexType};
+use crate::batch::{Batch, Form, IndexType};
 use crate::case::{self, Case};
 use crate::device::Device;
 use crate::harness::Harness;
@@ -154,13 +154,30 @@ pub fn every_form_of_a_batch_is_the_same_batch<B: Backend>(device: &Device<B>) {
         let grad_out = case.grad_out();
         let (out, grads) = both(device, &case, &grad_out);
         for index_type in IndexType::ALL {
-            for with_last in [false, true] {
-                let other = map(&case, |batch| Batch { index_type, with_last, ..batch.clone() });
+            for form in Form::ANY {
+                let other = map(&case, |batch| Batch { index_type, form, ..batch.clone() });
                 let (other_out, other_grads) = both(device, &other, &grad_out);
                 assert_same("output", &other_out, &out);
                 assert_same("gradients", &other_grads, &grads);
             }
         }
+    });
+}
+
+/// Bags of one lookup are the same with offsets and without: the same bits come out.
+pub fn one_lookup_a_bag_needs_no_offsets<B: Backend>(device: &Device<B>) {
+    check(case::cases(), |case| {
+        // Every bag's first lookup; an empty bag's is the first row.
+        let bags = case.bags().min(case.layout.lookups());
+        let first = |bag: Vec<(i64, f64)>| vec![bag.first().copied().unwrap_or((0, 0.5))];
+        let alone =
+            map(&case, |batch| batch.rebagged(&batch.unbagged().into_iter().take(bags).map(first).collect::<Vec<_>>()));
+        let without = map(&alone, |batch| Batch { form: Form::OnePerBag, ..batch.clone() });
+        let grad_out = alone.grad_out();
+        let ((out, grads), (other_out, other_grads)) =
+            (both(device, &alone, &grad_out), both(device, &without, &grad_out));
+        assert_same("output", &other_out, &out);
+        assert_same("gradients", &other_grads, &grads);
     });
 }
 

@@ -1,9 +1,18 @@
 //! A batch of one table: bags of row numbers in compressed sparse row form, validated once.
 
+mod error;
+mod index;
+mod offsets;
+
 use core::fmt;
 use core::ops::Range;
 
 use crate::real::Real;
+use offsets::Bounds;
+
+pub use error::BagsError;
+pub use index::{Index, IndexSlice};
+pub use offsets::Offsets;
 
 /// How the rows of a bag become one output row (paper, Equation 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -21,84 +30,6 @@ impl Pooling {
         match self {
             Self::Mean if lookups > 0 => F::of(lookups as f64).recip(),
             _ => F::one(),
-        }
-    }
-}
-
-/// Where bags begin. Offsets have the type of the indices.
-#[derive(Clone, Copy)]
-pub enum Offsets<'a, I> {
-    /// `B + 1` entries: the first is 0, the last the number of lookups (`include_last_offset=True` in PyTorch).
-    WithLast(&'a [I]),
-    /// `B` entries: the last bag ends with the lookups (PyTorch's default).
-    Starts(&'a [I]),
-}
-
-/// Integers that number rows: `i32`, `i64`, `u32` or `u64`.
-pub trait Index: Copy + sealed::Sealed {
-    /// The indices as one of the four kinds.
-    fn slice(indices: &[Self]) -> IndexSlice<'_>;
-
-    /// The number itself, whatever its sign.
-    fn to_i128(self) -> i128;
-}
-
-mod sealed {
-    pub trait Sealed {}
-}
-
-/// Borrowed row numbers of one of the four kinds: match once, then loop.
-#[derive(Clone, Copy)]
-pub enum IndexSlice<'a> {
-    /// `i32` numbers.
-    I32(&'a [i32]),
-    /// `i64` numbers.
-    I64(&'a [i64]),
-    /// `u32` numbers.
-    U32(&'a [u32]),
-    /// `u64` numbers.
-    U64(&'a [u64]),
-}
-
-macro_rules! index {
-    ($($int:ty, $variant:ident;)*) => {$(
-        impl sealed::Sealed for $int {}
-        impl Index for $int {
-            fn slice(indices: &[Self]) -> IndexSlice<'_> {
-                IndexSlice::$variant(indices)
-            }
-
-            fn to_i128(self) -> i128 {
-                i128::from(self)
-            }
-        }
-    )*};
-}
-index! { i32, I32; i64, I64; u32, U32; u64, U64; }
-
-impl IndexSlice<'_> {
-    /// How many numbers there are.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::I32(s) => s.len(),
-            Self::I64(s) => s.len(),
-            Self::U32(s) => s.len(),
-            Self::U64(s) => s.len(),
-        }
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Number `j`. Negative numbers, which validation refuses, wrap.
-    fn get(&self, j: usize) -> u64 {
-        match self {
-            Self::I32(s) => s[j] as u64,
-            Self::I64(s) => s[j] as u64,
-            Self::U32(s) => u64::from(s[j]),
-            Self::U64(s) => s[j],
         }
     }
 }
@@ -123,71 +54,9 @@ impl IndexSlice<'_> {
 pub struct Bags<'a, F> {
     rows: u64,
     indices: IndexSlice<'a>,
-    offsets: IndexSlice<'a>,
-    bags: usize,
+    bounds: Bounds<'a>,
     pooling: Pooling,
     weights: Option<&'a [F]>,
-}
-
-/// Why a batch is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum BagsError {
-    /// A row number is negative or not below the table's rows.
-    IndexOutOfRange {
-        /// Position in `indices`.
-        position: usize,
-        /// The number there.
-        index: i128,
-        /// Rows of the table.
-        rows: u64,
-    },
-    /// [`Offsets::WithLast`] has no entry; zero bags are one entry, 0.
-    NoOffsets,
-    /// There are lookups but no bag for them.
-    LookupsWithoutBag {
-        /// Number of lookups.
-        lookups: usize,
-    },
-    /// The first offset is not 0.
-    FirstOffset {
-        /// The number there.
-        offset: i128,
-    },
-    /// An offset is smaller than the one before it.
-    OffsetDecreases {
-        /// Position in `offsets`.
-        position: usize,
-        /// The number before.
-        previous: i128,
-        /// The number there.
-        offset: i128,
-    },
-    /// A bag starts behind the last lookup.
-    OffsetOutOfRange {
-        /// Position in `offsets`.
-        position: usize,
-        /// The number there.
-        offset: i128,
-        /// Number of lookups.
-        lookups: usize,
-    },
-    /// The last of `B + 1` offsets is not the number of lookups.
-    LastOffset {
-        /// Position in `offsets`.
-        position: usize,
-        /// The number there.
-        offset: i128,
-        /// Number of lookups.
-        lookups: usize,
-    },
-    /// There is not one weight for each lookup.
-    WeightsLength {
-        /// Number of weights.
-        weights: usize,
-        /// Number of lookups.
-        lookups: usize,
-    },
 }
 
 impl<'a, F: Real> Bags<'a, F> {
@@ -210,12 +79,11 @@ impl<'a, F: Real> Bags<'a, F> {
             return Err(BagsError::IndexOutOfRange { position, index: indices[position].to_i128(), rows });
         }
         let lookups = indices.len();
-        let bags = validate_offsets(&offsets, lookups)?;
+        let bounds = Bounds::new(offsets, lookups)?;
         if let Some(weights) = weights.filter(|w| w.len() != lookups) {
             return Err(BagsError::WeightsLength { weights: weights.len(), lookups });
         }
-        let (Offsets::WithLast(offsets) | Offsets::Starts(offsets)) = offsets;
-        Ok(Self { rows, indices: I::slice(indices), offsets: I::slice(offsets), bags, pooling, weights })
+        Ok(Self { rows, indices: I::slice(indices), bounds, pooling, weights })
     }
 
     /// The same bags over other numbers of the same length, all below `rows`: the cache's addresses for rows.
@@ -234,7 +102,7 @@ impl<'a, F: Real> Bags<'a, F> {
 
     /// Number of bags, `B`.
     pub fn bags(&self) -> usize {
-        self.bags
+        self.bounds.bags()
     }
 
     /// Number of lookups, `L`.
@@ -282,9 +150,7 @@ impl<'a, F: Real> Bags<'a, F> {
     ///
     /// If `b >= B`.
     pub fn bag(&self, b: usize) -> Range<usize> {
-        assert!(b < self.bags, "bag {b} of {}", self.bags);
-        let end = if b + 1 < self.offsets.len() { self.offsets.get(b + 1) as usize } else { self.lookups() };
-        self.offsets.get(b) as usize..end
+        self.bounds.bag(b)
     }
 
     /// What the sum of bag `b` is multiplied by: 1, or one over its lookups for a mean. An empty bag's is 1.
@@ -297,18 +163,8 @@ impl<'a, F: Real> Bags<'a, F> {
     }
 
     /// Calls `visit` with the lookups of every bag, in order: faster than asking for each.
-    pub fn for_each_bag(&self, mut visit: impl FnMut(Range<usize>)) {
-        let mut start = 0;
-        let mut next = |end: usize| visit(core::mem::replace(&mut start, end)..end);
-        // The first offset is 0: every other one ends a bag, and the lookups end the last.
-        match self.offsets {
-            _ if self.bags == 0 => return,
-            IndexSlice::I32(offsets) => offsets[1..self.bags].iter().for_each(|&end| next(end as usize)),
-            IndexSlice::I64(offsets) => offsets[1..self.bags].iter().for_each(|&end| next(end as usize)),
-            IndexSlice::U32(offsets) => offsets[1..self.bags].iter().for_each(|&end| next(end as usize)),
-            IndexSlice::U64(offsets) => offsets[1..self.bags].iter().for_each(|&end| next(end as usize)),
-        }
-        next(self.lookups());
+    pub fn for_each_bag(&self, visit: impl FnMut(Range<usize>)) {
+        self.bounds.for_each(visit);
     }
 
     /// A 64-bit digest of the rows and bags: what [`Saved`](crate::Backend::Saved) values are bound to.
@@ -316,48 +172,12 @@ impl<'a, F: Real> Bags<'a, F> {
     /// Two different batches have the same digest with a probability of about 2^-64. Not a defence against an
     /// adversary, who could only harm their own step.
     pub fn fingerprint(&self) -> u64 {
-        let mut digest = mix(self.lookups() as u64 ^ (self.bags as u64).rotate_left(32));
+        let mut digest = mix(self.lookups() as u64 ^ (self.bags() as u64).rotate_left(32));
         // One multiplication a word, as this is in every step; the words of a batch are mixed once more at the end.
         let mut add = |word: u64| digest = (digest.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.for_each_row(&mut add);
         self.for_each_bag(|bag| add(bag.start as u64));
         mix(digest)
-    }
-}
-
-/// The number of bags of valid offsets.
-fn validate_offsets<I: Index>(offsets: &Offsets<'_, I>, lookups: usize) -> Result<usize, BagsError> {
-    let (entries, with_last) = match *offsets {
-        Offsets::WithLast(entries) => (entries, true),
-        Offsets::Starts(entries) => (entries, false),
-    };
-    let Some(first) = entries.first() else {
-        return match (with_last, lookups) {
-            (true, _) => Err(BagsError::NoOffsets),
-            (false, 0) => Ok(0),
-            (false, lookups) => Err(BagsError::LookupsWithoutBag { lookups }),
-        };
-    };
-    if first.to_i128() != 0 {
-        return Err(BagsError::FirstOffset { offset: first.to_i128() });
-    }
-    let mut previous = 0;
-    for (position, entry) in entries.iter().enumerate() {
-        let offset = entry.to_i128();
-        if offset < previous {
-            return Err(BagsError::OffsetDecreases { position, previous, offset });
-        }
-        if offset > lookups as i128 {
-            return Err(BagsError::OffsetOutOfRange { position, offset, lookups });
-        }
-        previous = offset;
-    }
-    match with_last {
-        true if previous != lookups as i128 => {
-            Err(BagsError::LastOffset { position: entries.len() - 1, offset: previous, lookups })
-        }
-        true => Ok(entries.len() - 1),
-        false => Ok(entries.len()),
     }
 }
 
@@ -369,67 +189,18 @@ fn mix(word: u64) -> u64 {
     word ^ (word >> 31)
 }
 
-// Lists are as long as batches are large: what is printed is how long.
-
-impl<I> fmt::Debug for Offsets<'_, I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::WithLast(entries) => write!(f, "WithLast({} entries)", entries.len()),
-            Self::Starts(entries) => write!(f, "Starts({} entries)", entries.len()),
-        }
-    }
-}
-
-impl fmt::Debug for IndexSlice<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self {
-            Self::I32(_) => "I32",
-            Self::I64(_) => "I64",
-            Self::U32(_) => "U32",
-            Self::U64(_) => "U64",
-        };
-        write!(f, "{kind}({} numbers)", self.len())
-    }
-}
-
-impl<F> fmt::Debug for Bags<'_, F> {
+/// Lists are as long as batches are large: what is printed is how long.
+impl<F: Real> fmt::Debug for Bags<'_, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bags")
             .field("rows", &self.rows)
-            .field("bags", &self.bags)
+            .field("bags", &self.bags())
             .field("indices", &self.indices)
             .field("pooling", &self.pooling)
             .field("weighted", &self.weights.is_some())
             .finish_non_exhaustive()
     }
 }
-
-impl fmt::Display for BagsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::IndexOutOfRange { position, index, rows } => {
-                write!(f, "index {index} at position {position} is not a row of a table with {rows} rows")
-            }
-            Self::NoOffsets => write!(f, "offsets with a last entry cannot be empty: no bags are the one offset 0"),
-            Self::LookupsWithoutBag { lookups } => write!(f, "{lookups} lookups but no bags"),
-            Self::FirstOffset { offset } => write!(f, "the first offset is {offset}, not 0"),
-            Self::OffsetDecreases { position, previous, offset } => {
-                write!(f, "offset {offset} at position {position} is smaller than {previous} before it")
-            }
-            Self::OffsetOutOfRange { position, offset, lookups } => {
-                write!(f, "offset {offset} at position {position} is behind the last of {lookups} lookups")
-            }
-            Self::LastOffset { position, offset, lookups } => {
-                write!(f, "the last offset, {offset} at position {position}, is not the number of lookups, {lookups}")
-            }
-            Self::WeightsLength { weights, lookups } => {
-                write!(f, "{weights} per-sample weights for {lookups} lookups")
-            }
-        }
-    }
-}
-
-impl core::error::Error for BagsError {}
 
 #[cfg(test)]
 mod tests {
@@ -454,6 +225,23 @@ mod tests {
             assert_eq!((batch.scale(0), batch.scale(1)), (1.0, 1.0 / 3.0));
         }
         assert_eq!(with_last.fingerprint(), starts.fingerprint());
+    }
+
+    #[test]
+    fn one_lookup_a_bag_needs_no_offsets() {
+        let indices = [3, 3, 9];
+        let [one, starts] = [Offsets::OnePerBag, Offsets::Starts(&[0, 1, 2])].map(|form| bags(&indices, form).unwrap());
+        assert_eq!((one.bags(), one.lookups(), one.scale(2)), (3, 3, 1.0));
+        let mut visited = alloc::vec::Vec::new();
+        one.for_each_bag(|bag| visited.push(bag));
+        assert_eq!(visited, [0..1, 1..2, 2..3]);
+        assert!((0..3).all(|b| one.bag(b) == starts.bag(b)));
+        assert_eq!(one.fingerprint(), starts.fingerprint());
+        let none = bags(&[], Offsets::OnePerBag).unwrap();
+        assert_eq!(none.fingerprint(), bags(&[], Offsets::Starts(&[])).unwrap().fingerprint());
+        none.for_each_bag(|_| panic!("there is none"));
+        let weights = Bags::new(10, &[1u32, 2], Offsets::OnePerBag, Pooling::Sum, Some(&[1f64][..]));
+        assert_eq!(weights.err().unwrap(), BagsError::WeightsLength { weights: 1, lookups: 2 });
     }
 
     #[test]
