@@ -99,7 +99,7 @@ fn batch(u: &mut Unstructured<'_>, table: &Table, bags: usize) -> Result<Batch> 
     let pooling = *u.choose(&[Pooling::Sum, Pooling::Mean])?;
     let index_type = *u.choose(&IndexType::ALL)?;
     let form = if u.arbitrary()? { Form::WithLast } else { Form::Starts };
-    Ok(Batch { weights, pooling, index_type, form, ..sums })
+    Ok(Batch { weights, pooling, index_type, offset_type: index_type, form, ..sums })
 }
 
 /// The reference, and the backend on one thread and on a pool of two, which is made once.

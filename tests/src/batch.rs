@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ttcore::{Bags, BagsError, Offsets, Pooling, Real};
+use ttcore::{Bags, BagsError, Index, Offsets, Pooling, Real};
 
 /// The integers indices and offsets are given in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,14 +29,19 @@ pub enum Form {
     WithLast,
     /// `Offsets::Starts`.
     Starts,
+    /// `Offsets::Window`.
+    Window,
     /// `Offsets::OnePerBag`, for batches that are so.
     OnePerBag,
 }
 
 impl Form {
     /// Those that any batch can be given in.
-    pub const ANY: [Self; 2] = [Self::WithLast, Self::Starts];
+    pub const ANY: [Self; 3] = [Self::WithLast, Self::Starts, Self::Window];
 }
+
+/// Where windows begin.
+const WINDOW_BASE: i64 = 1000;
 
 /// A batch of one table.
 #[derive(Clone, Debug)]
@@ -49,8 +54,10 @@ pub struct Batch {
     pub weights: Option<Vec<f64>>,
     /// How bags are pooled.
     pub pooling: Pooling,
-    /// The integers `Bags` is made from.
+    /// The integers indices are given in.
     pub index_type: IndexType,
+    /// The integers offsets are given in.
+    pub offset_type: IndexType,
     /// The form `Bags` is given offsets in.
     pub form: Form,
 }
@@ -68,6 +75,7 @@ impl Batch {
             weights: None,
             pooling: Pooling::Sum,
             index_type: IndexType::I64,
+            offset_type: IndexType::I64,
             form: Form::WithLast,
         }
     }
@@ -136,40 +144,43 @@ impl Batch {
     pub fn host<F: Real>(&self) -> HostBatch<F> {
         assert!(self.form != Form::OnePerBag || (0..self.bags()).all(|b| self.bag(b) == (b..b + 1)));
         let entries = match self.form {
-            Form::WithLast => &self.offsets[..],
-            Form::Starts => &self.offsets[..self.bags()],
-            Form::OnePerBag => &[],
+            Form::WithLast => self.offsets.clone(),
+            Form::Starts => self.offsets[..self.bags()].to_vec(),
+            Form::Window => self.offsets.iter().map(|offset| WINDOW_BASE + offset).collect(),
+            Form::OnePerBag => Vec::new(),
         };
         fn all<I: TryFrom<i64, Error: std::fmt::Debug>>(from: &[i64]) -> Vec<I> {
             from.iter().map(|&x| I::try_from(x).expect("an index of this type")).collect()
         }
-        let integers = match self.index_type {
-            IndexType::I32 => Integers::I32(all(&self.indices), all(entries)),
-            IndexType::I64 => Integers::I64(all(&self.indices), all(entries)),
-            IndexType::U32 => Integers::U32(all(&self.indices), all(entries)),
-            IndexType::U64 => Integers::U64(all(&self.indices), all(entries)),
+        let integers = |from: &[i64], integers| match integers {
+            IndexType::I32 => Integers::I32(all(from)),
+            IndexType::I64 => Integers::I64(all(from)),
+            IndexType::U32 => Integers::U32(all(from)),
+            IndexType::U64 => Integers::U64(all(from)),
         };
+        let (indices, offsets) = (integers(&self.indices, self.index_type), integers(&entries, self.offset_type));
         let weights = self.weights.as_ref().map(|weights| weights.iter().map(|&a| F::of(a)).collect());
-        HostBatch { integers, weights, pooling: self.pooling, form: self.form }
+        HostBatch { indices, offsets, weights, pooling: self.pooling, form: self.form }
     }
 }
 
 /// A [`Batch`] in the types it is given to `Bags` in.
 #[derive(Debug)]
 pub struct HostBatch<F> {
-    integers: Integers,
+    indices: Integers,
+    offsets: Integers,
     weights: Option<Vec<F>>,
     pooling: Pooling,
     form: Form,
 }
 
-/// Indices and offsets.
+/// A list of integers.
 #[derive(Debug)]
 enum Integers {
-    I32(Vec<i32>, Vec<i32>),
-    I64(Vec<i64>, Vec<i64>),
-    U32(Vec<u32>, Vec<u32>),
-    U64(Vec<u64>, Vec<u64>),
+    I32(Vec<i32>),
+    I64(Vec<i64>),
+    U32(Vec<u32>),
+    U64(Vec<u64>),
 }
 
 impl<F: Real> HostBatch<F> {
@@ -179,21 +190,31 @@ impl<F: Real> HostBatch<F> {
     ///
     /// As [`Bags::new`].
     pub fn bags(&self, rows: u64) -> Result<Bags<'_, F>, BagsError> {
+        match &self.indices {
+            Integers::I32(indices) => self.over(rows, indices),
+            Integers::I64(indices) => self.over(rows, indices),
+            Integers::U32(indices) => self.over(rows, indices),
+            Integers::U64(indices) => self.over(rows, indices),
+        }
+    }
+
+    fn over<'a, I: Index>(&'a self, rows: u64, indices: &'a [I]) -> Result<Bags<'a, F>, BagsError> {
         macro_rules! new {
-            ($indices:expr, $offsets:expr) => {{
+            ($entries:expr) => {{
                 let offsets = match self.form {
-                    Form::WithLast => Offsets::WithLast($offsets),
-                    Form::Starts => Offsets::Starts($offsets),
+                    Form::WithLast => Offsets::WithLast($entries),
+                    Form::Starts => Offsets::Starts($entries),
+                    Form::Window => Offsets::Window($entries),
                     Form::OnePerBag => Offsets::OnePerBag,
                 };
-                Bags::new(rows, $indices, offsets, self.pooling, self.weights.as_deref())
+                Bags::new(rows, indices, offsets, self.pooling, self.weights.as_deref())
             }};
         }
-        match &self.integers {
-            Integers::I32(indices, offsets) => new!(indices, offsets),
-            Integers::I64(indices, offsets) => new!(indices, offsets),
-            Integers::U32(indices, offsets) => new!(indices, offsets),
-            Integers::U64(indices, offsets) => new!(indices, offsets),
+        match &self.offsets {
+            Integers::I32(entries) => new!(entries),
+            Integers::I64(entries) => new!(entries),
+            Integers::U32(entries) => new!(entries),
+            Integers::U64(entries) => new!(entries),
         }
     }
 }

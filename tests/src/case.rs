@@ -221,6 +221,7 @@ struct RawBatch {
     weights: Option<u64>,
     pooling: Pooling,
     index_type: IndexType,
+    offset_type: IndexType,
     form: Form,
 }
 
@@ -233,10 +234,19 @@ fn raw_batch(bags: usize, lookups: usize) -> impl Strategy<Value = RawBatch> {
     ];
     let bag = prop_oneof![1 => Just(Vec::new()), 4 => vec(pick, 1..=lookups)];
     let pooling = prop_oneof![Just(Pooling::Sum), Just(Pooling::Mean)];
-    let index_type = proptest::sample::select(IndexType::ALL.to_vec());
+    let integers = || proptest::sample::select(IndexType::ALL.to_vec());
     let form = proptest::sample::select(Form::ANY.to_vec());
-    (vec(bag, bags), proptest::option::of(any::<u64>()), pooling, index_type, form)
-        .prop_map(|(bags, weights, pooling, index_type, form)| RawBatch { bags, weights, pooling, index_type, form })
+    let forms = (pooling, integers(), integers(), form);
+    (vec(bag, bags), proptest::option::of(any::<u64>()), forms).prop_map(
+        |(bags, weights, (pooling, index_type, offset_type, form))| RawBatch {
+            bags,
+            weights,
+            pooling,
+            index_type,
+            offset_type,
+            form,
+        },
+    )
 }
 
 impl RawBatch {
@@ -259,6 +269,7 @@ impl RawBatch {
             weights: self.weights.map(weights),
             pooling: self.pooling,
             index_type: self.index_type,
+            offset_type: self.offset_type,
             form: self.form,
             ..Batch::sum(&bags)
         }

@@ -36,7 +36,7 @@ use std::time::Instant;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use ttcore::embedding::Batch;
-use ttcore::{Bags, EmbeddingBagCollection, Error, Mode, Offsets, Pooling, Real, Update};
+use ttcore::{Bags, EmbeddingBagCollection, Error, Mode, Real, Update};
 use ttcore_cpu::Isa;
 
 pub use config::{ConfigError, ModelConfig};
@@ -293,7 +293,7 @@ fn validate<'a, F: Real>(
     bags: &mut Vec<Bags<'a, F>>,
 ) -> Result<(), Error> {
     for (table, (config, indices)) in config.tables().iter().zip(samples.indices).enumerate() {
-        let valid = Bags::new(config.rows(), indices, Offsets::OnePerBag, Pooling::Sum, None);
+        let valid = Bags::one_per_bag(config.rows(), indices, None);
         bags.push(valid.map_err(|error| error.of_table(table))?);
     }
     Ok(())

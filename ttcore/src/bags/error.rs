@@ -15,12 +15,18 @@ pub enum BagsError {
         /// Rows of the table.
         rows: u64,
     },
-    /// [`Offsets::WithLast`] has no entry; zero bags are one entry, 0.
+    /// [`Offsets::WithLast`](super::Offsets::WithLast) or [`Offsets::Window`](super::Offsets::Window) has no entry; zero
+    /// bags are one entry.
     NoOffsets,
     /// There are lookups but no bag for them.
     LookupsWithoutBag {
         /// Number of lookups.
         lookups: usize,
+    },
+    /// A window begins with a negative offset.
+    NegativeOffset {
+        /// The number there.
+        offset: i128,
     },
     /// The first offset is not 0.
     FirstOffset {
@@ -42,6 +48,8 @@ pub enum BagsError {
         position: usize,
         /// The number there.
         offset: i128,
+        /// The first offset: 0, unless they are a window.
+        base: i128,
         /// Number of lookups.
         lookups: usize,
     },
@@ -51,6 +59,8 @@ pub enum BagsError {
         position: usize,
         /// The number there.
         offset: i128,
+        /// The first offset: 0, unless they are a window.
+        base: i128,
         /// Number of lookups.
         lookups: usize,
     },
@@ -65,21 +75,31 @@ pub enum BagsError {
 
 impl fmt::Display for BagsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let from = |f: &mut fmt::Formatter<'_>, base: &i128| match base {
+            0 => Ok(()),
+            base => write!(f, " from {base}"),
+        };
         match self {
             Self::IndexOutOfRange { position, index, rows } => {
                 write!(f, "index {index} at position {position} is not a row of a table with {rows} rows")
             }
-            Self::NoOffsets => write!(f, "offsets with a last entry cannot be empty: no bags are the one offset 0"),
+            Self::NoOffsets => write!(f, "offsets with a last entry cannot be empty: no bags are one offset"),
             Self::LookupsWithoutBag { lookups } => write!(f, "{lookups} lookups but no bags"),
+            Self::NegativeOffset { offset } => write!(f, "the first offset, {offset}, is negative"),
             Self::FirstOffset { offset } => write!(f, "the first offset is {offset}, not 0"),
             Self::OffsetDecreases { position, previous, offset } => {
                 write!(f, "offset {offset} at position {position} is smaller than {previous} before it")
             }
-            Self::OffsetOutOfRange { position, offset, lookups } => {
-                write!(f, "offset {offset} at position {position} is behind the last of {lookups} lookups")
+            Self::OffsetOutOfRange { position, offset, base, lookups } => {
+                write!(f, "offset {offset} at position {position} is behind the last of {lookups} lookups")?;
+                from(f, base)
             }
-            Self::LastOffset { position, offset, lookups } => {
+            Self::LastOffset { position, offset, base: 0, lookups } => {
                 write!(f, "the last offset, {offset} at position {position}, is not the number of lookups, {lookups}")
+            }
+            Self::LastOffset { position, offset, base, lookups } => {
+                write!(f, "the last offset, {offset} at position {position}, is not the end of {lookups} lookups")?;
+                from(f, base)
             }
             Self::WeightsLength { weights, lookups } => {
                 write!(f, "{weights} per-sample weights for {lookups} lookups")

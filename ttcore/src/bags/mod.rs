@@ -36,7 +36,7 @@ impl Pooling {
 
 /// A batch of one table: `B` bags over `L` lookups, with pooling and optional per-sample weights.
 ///
-/// Borrowed and validated: every row number is below the table's rows, and offsets start at 0, never decrease and end
+/// Borrowed and validated: every row number is below the table's rows, and [`Offsets`] start at 0, never decrease and end
 /// at `L`. Bags may be empty (their output is zero) and there may be none.
 ///
 /// ```
@@ -48,6 +48,11 @@ impl Pooling {
 ///
 /// let error = Bags::<f32>::new(10, &[3, -1], Offsets::Starts(&[0]), Pooling::Sum, None).unwrap_err();
 /// assert_eq!(error.to_string(), "index -1 at position 1 is not a row of a table with 10 rows");
+///
+/// // A jagged tensor: one list of values for all features, one of offsets. The second feature's bags are 7, 8 and 9.
+/// let (values, offsets) = ([1u32, 2, 3, 7, 8, 9], [0i64, 2, 3, 5, 6]);
+/// let bags = Bags::<f32>::new(10, &values[3..6], Offsets::Window(&offsets[2..]), Pooling::Sum, None)?;
+/// assert_eq!((bags.bags(), bags.bag(0), bags.bag(1)), (2, 0..2, 2..3));
 /// # Ok::<(), ttcore::BagsError>(())
 /// ```
 #[derive(Clone, Copy)]
@@ -67,10 +72,10 @@ impl<'a, F: Real> Bags<'a, F> {
     /// # Errors
     ///
     /// [`BagsError`], naming the position and the value.
-    pub fn new<I: Index>(
+    pub fn new<I: Index, O: Index>(
         rows: u64,
         indices: &'a [I],
-        offsets: Offsets<'a, I>,
+        offsets: Offsets<'a, O>,
         pooling: Pooling,
         weights: Option<&'a [F]>,
     ) -> Result<Self, BagsError> {
@@ -84,6 +89,16 @@ impl<'a, F: Real> Bags<'a, F> {
             return Err(BagsError::WeightsLength { weights: weights.len(), lookups });
         }
         Ok(Self { rows, indices: I::slice(indices), bounds, pooling, weights })
+    }
+
+    /// Bags of one lookup each: [`Bags::new`] with [`Offsets::OnePerBag`], whose offsets have no type to name here.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bags::new`].
+    pub fn one_per_bag<I: Index>(rows: u64, indices: &'a [I], weights: Option<&'a [F]>) -> Result<Self, BagsError> {
+        // The mean of one is that one.
+        Self::new::<I, I>(rows, indices, Offsets::OnePerBag, Pooling::Sum, weights)
     }
 
     /// The same bags over other numbers of the same length, all below `rows`: the cache's addresses for rows.
@@ -204,6 +219,8 @@ impl<F: Real> fmt::Debug for Bags<'_, F> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
+
     use super::*;
 
     fn bags<'a>(indices: &'a [i64], offsets: Offsets<'a, i64>) -> Result<Bags<'a, f32>, BagsError> {
@@ -240,7 +257,7 @@ mod tests {
         let none = bags(&[], Offsets::OnePerBag).unwrap();
         assert_eq!(none.fingerprint(), bags(&[], Offsets::Starts(&[])).unwrap().fingerprint());
         none.for_each_bag(|_| panic!("there is none"));
-        let weights = Bags::new(10, &[1u32, 2], Offsets::OnePerBag, Pooling::Sum, Some(&[1f64][..]));
+        let weights = Bags::one_per_bag(10, &[1u32, 2], Some(&[1f64][..]));
         assert_eq!(weights.err().unwrap(), BagsError::WeightsLength { weights: 1, lookups: 2 });
     }
 
@@ -259,10 +276,51 @@ mod tests {
             error(&[1, 2], Offsets::WithLast(&[0, 2, 1, 2])),
             OffsetDecreases { position: 2, previous: 2, offset: 1 }
         );
-        assert_eq!(error(&[1], Offsets::Starts(&[0, 2])), OffsetOutOfRange { position: 1, offset: 2, lookups: 1 });
-        assert_eq!(error(&[1, 2], Offsets::WithLast(&[0, 1])), LastOffset { position: 1, offset: 1, lookups: 2 });
+        assert_eq!(
+            error(&[1], Offsets::Starts(&[0, 2])),
+            OffsetOutOfRange { position: 1, offset: 2, base: 0, lookups: 1 }
+        );
+        assert_eq!(
+            error(&[1, 2], Offsets::WithLast(&[0, 1])),
+            LastOffset { position: 1, offset: 1, base: 0, lookups: 2 }
+        );
         let weights = Bags::new(10, &[1u32, 2], Offsets::Starts(&[0]), Pooling::Sum, Some(&[1f64][..]));
         assert_eq!(weights.err().unwrap(), WeightsLength { weights: 1, lookups: 2 });
+    }
+
+    #[test]
+    fn a_window_begins_anywhere() {
+        let indices = [3, 3, 9, 0];
+        let whole = bags(&indices, Offsets::WithLast(&[0, 0, 3, 4])).unwrap();
+        for base in [0, 7, i64::MAX - 4] {
+            let entries = [0, 0, 3, 4].map(|entry| base + entry);
+            let window = bags(&indices, Offsets::Window(&entries)).unwrap();
+            assert!((0..3).all(|b| window.bag(b) == whole.bag(b)) && window.bags() == 3);
+            assert_eq!(window.fingerprint(), whole.fingerprint());
+        }
+        assert_eq!(bags(&[], Offsets::Window(&[5])).unwrap().bags(), 0);
+    }
+
+    #[test]
+    fn errors_of_a_window_name_what_was_given() {
+        let error = |entries: &[i64]| bags(&[1, 2], Offsets::Window(entries)).err().unwrap();
+        assert_eq!(error(&[]), BagsError::NoOffsets);
+        assert_eq!(error(&[-2, 0]), BagsError::NegativeOffset { offset: -2 });
+        assert_eq!(error(&[5, 7, 6]), BagsError::OffsetDecreases { position: 2, previous: 7, offset: 6 });
+        let behind = error(&[5, 8, 9]);
+        assert_eq!(behind, BagsError::OffsetOutOfRange { position: 1, offset: 8, base: 5, lookups: 2 });
+        assert_eq!(behind.to_string(), "offset 8 at position 1 is behind the last of 2 lookups from 5");
+        let last = error(&[5, 6]);
+        assert_eq!(last, BagsError::LastOffset { position: 1, offset: 6, base: 5, lookups: 2 });
+        assert_eq!(last.to_string(), "the last offset, 6 at position 1, is not the end of 2 lookups from 5");
+    }
+
+    #[test]
+    fn indices_and_offsets_of_different_types() {
+        let wide = Bags::<f32>::new(10, &[3i64, 9], Offsets::Starts(&[0u32, 1]), Pooling::Sum, None).unwrap();
+        let narrow = Bags::<f32>::new(10, &[3u32, 9], Offsets::WithLast(&[0u64, 1, 2]), Pooling::Sum, None).unwrap();
+        let one = Bags::<f32>::one_per_bag(10, &[3i32, 9], None).unwrap();
+        assert!([narrow, one].iter().all(|bags| bags.fingerprint() == wide.fingerprint() && bags.bag(1) == (1..2)));
     }
 
     #[test]
