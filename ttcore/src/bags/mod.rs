@@ -2,6 +2,7 @@
 
 mod error;
 mod index;
+mod kept;
 mod offsets;
 
 use core::fmt;
@@ -12,6 +13,7 @@ use offsets::Bounds;
 
 pub use error::BagsError;
 pub use index::{Index, IndexSlice};
+pub use kept::{KeptLookups, Skip};
 pub use offsets::Offsets;
 
 /// How the rows of a bag become one output row (paper, Equation 6).

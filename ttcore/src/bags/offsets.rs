@@ -69,6 +69,12 @@ impl<'a> Bounds<'a> {
         Ok(Self { entries: Some(O::slice(entries)), base: base as u64, bags, lookups })
     }
 
+    /// Those of offsets that are known to be right: the start of each bag, and the number of lookups.
+    pub(super) fn with_last(entries: &'a [u64]) -> Self {
+        let (bags, lookups) = (entries.len().saturating_sub(1), entries.last().map_or(0, |&last| last as usize));
+        Self { entries: Some(IndexSlice::U64(entries)), base: 0, bags, lookups }
+    }
+
     /// Number of bags.
     pub(super) fn bags(&self) -> usize {
         self.bags
