@@ -123,12 +123,12 @@ def line(text, rule, rate, runs, reference=None):
     return auc
 
 
-def one_set(study, name, extra):
+def one_set(study, name, rules, extra):
     kinds = [DENSE, (COMPRESSED[0], COMPRESSED[1] + extra)]
-    trials = {(rule, text): study.tuned(name, rule, options) for rule in RATES for text, options in kinds}
+    trials = {(rule, text): study.tuned(name, rule, options) for rule in rules for text, options in kinds}
     rates = {key: best(runs) for key, runs in trials.items()}
     jobs = []
-    for rule in RATES:
+    for rule in rules:
         dense_rate, rate = rates[rule, DENSE[0]], rates[rule, COMPRESSED[0]]
         add = lambda text, rate, options: jobs.append(
             (text, rule, rate, [study.run(name, seed, [*rule_of(rule, rate), *options]) for seed in SEEDS]))
@@ -170,6 +170,7 @@ def main():
     parser.add_argument("--dir", type=pathlib.Path, required=True, help="where data and results are kept; 2 GB")
     parser.add_argument("--data", metavar="NAME=DIR", action="append", default=[], help="another set: a prepared folder")
     parser.add_argument("--sets", nargs="+", default=list(PLANTED), help="which sets; default: the planted ones")
+    parser.add_argument("--rules", nargs="+", default=list(RATES), help="which rules; default: both")
     parser.add_argument("--options", nargs=argparse.REMAINDER, default=[], help="more options of dlrm train; last")
     parser.add_argument("--by-frequency", action="store_true", help="only the tables of loss by frequency, with SGD at 0.1")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, of one thread each")
@@ -184,7 +185,7 @@ def main():
             frequency_table(study, name, SEEDS[0], [(text, sgd + options) for text, options in
                                                     [DENSE, COMPRESSED, VARIANTS[0], ELEMENT_WISE, VARIANTS[-1]]])
         else:
-            one_set(study, name, args.options)
+            one_set(study, name, args.rules, args.options)
 
 
 if __name__ == "__main__":

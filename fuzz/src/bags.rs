@@ -14,6 +14,8 @@ struct Input {
     /// Brings the offsets into order, so that they are accepted more often.
     ordered: bool,
     with_last: bool,
+    /// Of those with a last entry.
+    window: bool,
     mean: bool,
     weights: Option<Vec<f32>>,
     /// As many weights as lookups.
@@ -38,6 +40,8 @@ pub fn run(data: &[u8]) {
         input.offsets.sort();
         if input.with_last {
             input.offsets.push(lookups);
+            let base = if input.window { i128::from(input.rows.u64() % 100) } else { 0 };
+            input.offsets.iter_mut().for_each(|offset| offset.0 += base);
         }
     }
     if let Some(weights) = input.weights.as_mut().filter(|_| input.fitting) {
@@ -62,7 +66,11 @@ pub fn run(data: &[u8]) {
 fn check<I: Index>(input: &Input, indices: &[I], offsets: &[I], end_of_all: I) {
     let rows = input.rows.u64();
     let pooling = if input.mean { Pooling::Mean } else { Pooling::Sum };
-    let form = if input.with_last { Offsets::WithLast(offsets) } else { Offsets::Starts(offsets) };
+    let form = match (input.with_last, input.window) {
+        (true, true) => Offsets::Window(offsets),
+        (true, false) => Offsets::WithLast(offsets),
+        (false, _) => Offsets::Starts(offsets),
+    };
     let weights = input.weights.as_deref();
     let result = Bags::new(rows, indices, form, pooling, weights);
 
@@ -70,15 +78,16 @@ fn check<I: Index>(input: &Input, indices: &[I], offsets: &[I], end_of_all: I) {
     let row = |j: usize| indices[j].to_i128();
     let entry = |b: usize| offsets[b].to_i128();
     let is_row = |j: usize| row(j) >= 0 && row(j) < i128::from(rows);
+    let base = if input.with_last && input.window { offsets.first().map_or(0, |first| first.to_i128()) } else { 0 };
     let bags = offsets.len() - usize::from(input.with_last && !offsets.is_empty());
     let bounds_are_right = match (offsets.len(), input.with_last) {
         (0, true) => false,
         (0, false) => lookups == 0,
         (entries, with_last) => {
             let rising = (1..entries).all(|b| entry(b - 1) <= entry(b));
-            let last = entry(entries - 1);
+            let last = entry(entries - 1) - base;
             let end = if with_last { last == lookups as i128 } else { last <= lookups as i128 };
-            entry(0) == 0 && rising && end
+            entry(0) == base && base >= 0 && rising && end
         }
     };
     let weights_fit = weights.is_none_or(|weights| weights.len() == lookups);
@@ -97,8 +106,9 @@ fn check<I: Index>(input: &Input, indices: &[I], offsets: &[I], end_of_all: I) {
     let mut visited = Vec::new();
     batch.for_each_row(|row| visited.push(i128::from(row)));
     assert!(visited.into_iter().eq((0..lookups).map(row)));
-    let end = |b: usize| if b + 1 < offsets.len() { entry(b + 1) as usize } else { lookups };
-    let naive: Vec<_> = (0..bags).map(|b| entry(b) as usize..end(b)).collect();
+    let at = |b: usize| (entry(b) - base) as usize;
+    let end = |b: usize| if b + 1 < offsets.len() { at(b + 1) } else { lookups };
+    let naive: Vec<_> = (0..bags).map(|b| at(b)..end(b)).collect();
     let mut seen = Vec::new();
     batch.for_each_bag(|bag| seen.push(bag));
     assert_eq!(seen, naive);
@@ -106,6 +116,13 @@ fn check<I: Index>(input: &Input, indices: &[I], offsets: &[I], end_of_all: I) {
         assert_eq!(batch.bag(b), *bag);
         let count = if input.mean && !bag.is_empty() { bag.len() as f32 } else { 1.0 };
         assert_eq!(batch.scale(b), 1.0 / count);
+    }
+    if naive.iter().enumerate().all(|(b, bag)| *bag == (b..b + 1)) {
+        let alone = Bags::one_per_bag(rows, indices, weights).expect("the same bags");
+        assert_eq!((alone.bags(), alone.fingerprint()), (bags, batch.fingerprint()));
+    }
+    if base != 0 {
+        return;
     }
     // The same bags in the other form.
     let (starts, with_last) = (&offsets[..bags], [&offsets[..bags], &[end_of_all]].concat());
@@ -126,16 +143,17 @@ fn points_at<I: Index>(error: BagsError, rows: u64, indices: &[I], offsets: &[I]
         BagsError::LookupsWithoutBag { lookups } => {
             assert!(offsets.is_empty() && lookups == indices.len() && lookups > 0);
         }
+        BagsError::NegativeOffset { offset } => assert!(entry(0) == offset && offset < 0),
         BagsError::FirstOffset { offset } => assert!(entry(0) == offset && offset != 0),
         BagsError::OffsetDecreases { position, previous, offset } => {
             assert_eq!((entry(position - 1), entry(position)), (previous, offset));
             assert!(offset < previous);
         }
-        BagsError::OffsetOutOfRange { position, offset, lookups } => {
-            assert!(entry(position) == offset && offset > lookups as i128 && lookups == indices.len());
+        BagsError::OffsetOutOfRange { position, offset, base, lookups } => {
+            assert!(entry(position) == offset && offset - base > lookups as i128 && lookups == indices.len());
         }
-        BagsError::LastOffset { position, offset, lookups } => {
-            assert!(position + 1 == offsets.len() && entry(position) == offset && offset != lookups as i128);
+        BagsError::LastOffset { position, offset, base, lookups } => {
+            assert!(position + 1 == offsets.len() && entry(position) == offset && offset - base != lookups as i128);
         }
         BagsError::WeightsLength { weights, lookups } => {
             assert!(weights == given && lookups == indices.len() && weights != lookups);

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use arbitrary::{Arbitrary, Result, Unstructured};
 use ttcore::{Layout, Pooling, Reference, Table, TtShape, Update};
 use ttcore_cpu::{Cpu, Threads};
-use ttcore_tests::batch::{Batch, IndexType};
+use ttcore_tests::batch::{Batch, Form, IndexType};
 use ttcore_tests::case::Case;
 use ttcore_tests::properties::steps::Story;
 use ttcore_tests::rules::RULES;
@@ -98,7 +98,8 @@ fn batch(u: &mut Unstructured<'_>, table: &Table, bags: usize) -> Result<Batch> 
     };
     let pooling = *u.choose(&[Pooling::Sum, Pooling::Mean])?;
     let index_type = *u.choose(&IndexType::ALL)?;
-    Ok(Batch { weights, pooling, index_type, with_last: u.arbitrary()?, ..sums })
+    let form = if u.arbitrary()? { Form::WithLast } else { Form::Starts };
+    Ok(Batch { weights, pooling, index_type, offset_type: index_type, form, ..sums })
 }
 
 /// The reference, and the backend on one thread and on a pool of two, which is made once.

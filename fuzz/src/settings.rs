@@ -44,7 +44,8 @@ pub fn run(data: &[u8]) {
 
 /// That a table is held as it was asked for.
 fn holds(table: &TableSettings, asked: &TtOverride) {
-    let TableSettings::Tt { rows, row_factors, ranks, lr_multiplier, cached_rows, init, scale, rule, frozen, .. } = table
+    let TableSettings::Tt { rows, row_factors, ranks, lr_multiplier, cached_rows, init, scale, rule, frozen, .. } =
+        table
     else {
         panic!("{table:?} was to be a tensor train")
     };

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ttcore::{Bags, BagsError, Offsets, Pooling, Real};
+use ttcore::{Bags, BagsError, Index, Offsets, Pooling, Real};
 
 /// The integers indices and offsets are given in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,27 @@ impl IndexType {
     pub const ALL: [Self; 4] = [Self::I32, Self::I64, Self::U32, Self::U64];
 }
 
+/// The forms offsets are given in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `Offsets::WithLast`.
+    WithLast,
+    /// `Offsets::Starts`.
+    Starts,
+    /// `Offsets::Window`.
+    Window,
+    /// `Offsets::OnePerBag`, for batches that are so.
+    OnePerBag,
+}
+
+impl Form {
+    /// Those that any batch can be given in.
+    pub const ANY: [Self; 3] = [Self::WithLast, Self::Starts, Self::Window];
+}
+
+/// Where windows begin.
+const WINDOW_BASE: i64 = 1000;
+
 /// A batch of one table.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -33,10 +54,12 @@ pub struct Batch {
     pub weights: Option<Vec<f64>>,
     /// How bags are pooled.
     pub pooling: Pooling,
-    /// The integers `Bags` is made from.
+    /// The integers indices are given in.
     pub index_type: IndexType,
-    /// Whether `Bags` is given the last offset.
-    pub with_last: bool,
+    /// The integers offsets are given in.
+    pub offset_type: IndexType,
+    /// The form `Bags` is given offsets in.
+    pub form: Form,
 }
 
 impl Batch {
@@ -52,7 +75,8 @@ impl Batch {
             weights: None,
             pooling: Pooling::Sum,
             index_type: IndexType::I64,
-            with_last: true,
+            offset_type: IndexType::I64,
+            form: Form::WithLast,
         }
     }
 
@@ -116,37 +140,47 @@ impl Batch {
     ///
     /// # Panics
     ///
-    /// If a number does not fit.
+    /// If a number does not fit, or the batch not the form.
     pub fn host<F: Real>(&self) -> HostBatch<F> {
-        let entries = if self.with_last { &self.offsets[..] } else { &self.offsets[..self.bags()] };
+        assert!(self.form != Form::OnePerBag || (0..self.bags()).all(|b| self.bag(b) == (b..b + 1)));
+        let entries = match self.form {
+            Form::WithLast => self.offsets.clone(),
+            Form::Starts => self.offsets[..self.bags()].to_vec(),
+            Form::Window => self.offsets.iter().map(|offset| WINDOW_BASE + offset).collect(),
+            Form::OnePerBag => Vec::new(),
+        };
         fn all<I: TryFrom<i64, Error: std::fmt::Debug>>(from: &[i64]) -> Vec<I> {
             from.iter().map(|&x| I::try_from(x).expect("an index of this type")).collect()
         }
-        let integers = match self.index_type {
-            IndexType::I32 => Integers::I32(all(&self.indices), all(entries)),
-            IndexType::I64 => Integers::I64(all(&self.indices), all(entries)),
-            IndexType::U32 => Integers::U32(all(&self.indices), all(entries)),
-            IndexType::U64 => Integers::U64(all(&self.indices), all(entries)),
+        let integers = |from: &[i64], integers| match integers {
+            IndexType::I32 => Integers::I32(all(from)),
+            IndexType::I64 => Integers::I64(all(from)),
+            IndexType::U32 => Integers::U32(all(from)),
+            IndexType::U64 => Integers::U64(all(from)),
         };
+        let (indices, offsets) = (integers(&self.indices, self.index_type), integers(&entries, self.offset_type));
         let weights = self.weights.as_ref().map(|weights| weights.iter().map(|&a| F::of(a)).collect());
-        HostBatch { integers, weights, pooling: self.pooling, with_last: self.with_last }
+        HostBatch { indices, offsets, weights, pooling: self.pooling, form: self.form }
     }
 }
 
 /// A [`Batch`] in the types it is given to `Bags` in.
+#[derive(Debug)]
 pub struct HostBatch<F> {
-    integers: Integers,
+    indices: Integers,
+    offsets: Integers,
     weights: Option<Vec<F>>,
     pooling: Pooling,
-    with_last: bool,
+    form: Form,
 }
 
-/// Indices and offsets.
+/// A list of integers.
+#[derive(Debug)]
 enum Integers {
-    I32(Vec<i32>, Vec<i32>),
-    I64(Vec<i64>, Vec<i64>),
-    U32(Vec<u32>, Vec<u32>),
-    U64(Vec<u64>, Vec<u64>),
+    I32(Vec<i32>),
+    I64(Vec<i64>),
+    U32(Vec<u32>),
+    U64(Vec<u64>),
 }
 
 impl<F: Real> HostBatch<F> {
@@ -156,17 +190,31 @@ impl<F: Real> HostBatch<F> {
     ///
     /// As [`Bags::new`].
     pub fn bags(&self, rows: u64) -> Result<Bags<'_, F>, BagsError> {
+        match &self.indices {
+            Integers::I32(indices) => self.over(rows, indices),
+            Integers::I64(indices) => self.over(rows, indices),
+            Integers::U32(indices) => self.over(rows, indices),
+            Integers::U64(indices) => self.over(rows, indices),
+        }
+    }
+
+    fn over<'a, I: Index>(&'a self, rows: u64, indices: &'a [I]) -> Result<Bags<'a, F>, BagsError> {
         macro_rules! new {
-            ($indices:expr, $offsets:expr) => {{
-                let offsets = if self.with_last { Offsets::WithLast($offsets) } else { Offsets::Starts($offsets) };
-                Bags::new(rows, $indices, offsets, self.pooling, self.weights.as_deref())
+            ($entries:expr) => {{
+                let offsets = match self.form {
+                    Form::WithLast => Offsets::WithLast($entries),
+                    Form::Starts => Offsets::Starts($entries),
+                    Form::Window => Offsets::Window($entries),
+                    Form::OnePerBag => Offsets::OnePerBag,
+                };
+                Bags::new(rows, indices, offsets, self.pooling, self.weights.as_deref())
             }};
         }
-        match &self.integers {
-            Integers::I32(indices, offsets) => new!(indices, offsets),
-            Integers::I64(indices, offsets) => new!(indices, offsets),
-            Integers::U32(indices, offsets) => new!(indices, offsets),
-            Integers::U64(indices, offsets) => new!(indices, offsets),
+        match &self.offsets {
+            Integers::I32(entries) => new!(entries),
+            Integers::I64(entries) => new!(entries),
+            Integers::U32(entries) => new!(entries),
+            Integers::U64(entries) => new!(entries),
         }
     }
 }

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use ttcore::{Layout, Pooling, Table, TtShape};
 
-use crate::batch::{Batch, IndexType};
+use crate::batch::{Batch, Form, IndexType};
 
 /// Bags of a random batch, at most, and lookups of a bag.
 const SMALL: (usize, usize) = (6, 6);
@@ -221,7 +221,8 @@ struct RawBatch {
     weights: Option<u64>,
     pooling: Pooling,
     index_type: IndexType,
-    with_last: bool,
+    offset_type: IndexType,
+    form: Form,
 }
 
 fn raw_batch(bags: usize, lookups: usize) -> impl Strategy<Value = RawBatch> {
@@ -233,9 +234,18 @@ fn raw_batch(bags: usize, lookups: usize) -> impl Strategy<Value = RawBatch> {
     ];
     let bag = prop_oneof![1 => Just(Vec::new()), 4 => vec(pick, 1..=lookups)];
     let pooling = prop_oneof![Just(Pooling::Sum), Just(Pooling::Mean)];
-    let index_type = proptest::sample::select(IndexType::ALL.to_vec());
-    (vec(bag, bags), proptest::option::of(any::<u64>()), pooling, index_type, any::<bool>()).prop_map(
-        |(bags, weights, pooling, index_type, with_last)| RawBatch { bags, weights, pooling, index_type, with_last },
+    let integers = || proptest::sample::select(IndexType::ALL.to_vec());
+    let form = proptest::sample::select(Form::ANY.to_vec());
+    let forms = (pooling, integers(), integers(), form);
+    (vec(bag, bags), proptest::option::of(any::<u64>()), forms).prop_map(
+        |(bags, weights, (pooling, index_type, offset_type, form))| RawBatch {
+            bags,
+            weights,
+            pooling,
+            index_type,
+            offset_type,
+            form,
+        },
     )
 }
 
@@ -259,7 +269,8 @@ impl RawBatch {
             weights: self.weights.map(weights),
             pooling: self.pooling,
             index_type: self.index_type,
-            with_last: self.with_last,
+            offset_type: self.offset_type,
+            form: self.form,
             ..Batch::sum(&bags)
         }
     }

@@ -4,6 +4,7 @@
 //! and so is who relies on alignment that a borrowed view need not have.
 
 use std::cell::RefCell;
+use std::fmt;
 
 use ttcore::{Backend, Real};
 
@@ -16,6 +17,12 @@ const GUARD_VALUE: f64 = -12345.0;
 pub struct Device<B: Backend> {
     backend: B,
     queue: RefCell<B::Queue>,
+}
+
+impl<B: Backend> fmt::Debug for Device<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Device").finish_non_exhaustive()
+    }
 }
 
 impl<B: Backend> Device<B> {

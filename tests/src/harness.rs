@@ -3,6 +3,8 @@
 //! Host numbers are `f64`, whatever the backend computes in: those that go in must be exact in its float, those that
 //! come out always are.
 
+use std::fmt;
+
 use ttcore::backend::{Call, Expand, Sink, Version};
 use ttcore::{Backend, Bags, Layout, Update};
 
@@ -87,6 +89,12 @@ pub struct Slot<B: Backend> {
     saved: B::Saved,
 }
 
+impl<B: Backend> fmt::Debug for Slot<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot").finish_non_exhaustive()
+    }
+}
+
 /// A backend with everything a step of one layout needs.
 pub struct Harness<'d, B: Backend> {
     device: &'d Device<B>,
@@ -96,6 +104,15 @@ pub struct Harness<'d, B: Backend> {
     pub slot: Slot<B>,
     /// Version of the parameters for the next call. [`Harness::forward`] counts it up, `try_` functions do not.
     pub version: Version,
+}
+
+impl<B: Backend> fmt::Debug for Harness<'_, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Harness")
+            .field("layout", &B::layout(&self.plan))
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'d, B: Backend> Harness<'d, B> {

@@ -230,3 +230,48 @@ pub fn statistics<B: Backend>(make: impl Fn() -> (B, B::Queue)) {
     assert!(dense.traffic.is_none() && dense.init.is_none() && cached.init.is_some());
     assert_eq!(tables.statistics()[0].traffic, Some(ttcore::cache::Traffic::default()), "taken");
 }
+
+/// A collection goes on in another thread, with its queue and a batch under way, and comes back; several threads read it.
+///
+/// # Panics
+///
+/// If not.
+pub fn layers_go_to_other_threads<B: Backend>(make: impl Fn() -> (B, B::Queue)) {
+    const ROUNDS: u32 = 3;
+    let train = |mut tables: EmbeddingBagCollection<B>, mut queue: B::Queue, mut batch: Batch<B>| {
+        for round in 0..ROUNDS {
+            forward(&mut tables, &mut queue, &mut batch, [1, 2, 3 + round, 3], Mode::Train).expect("forward");
+            step(&mut tables, &mut queue, &batch).expect("step");
+        }
+        (tables, queue, batch)
+    };
+    let [(here, mut queue, _), (there, mut other_queue, _)] = [false, true].map(|moved| {
+        let (backend, mut queue) = make();
+        let mut tables = collection(backend, &mut queue);
+        let mut batch = tables.batch(&mut queue).expect("memory");
+        forward(&mut tables, &mut queue, &mut batch, [1, 2, 3, 4], Mode::Train).expect("forward");
+        let go_on = || {
+            step(&mut tables, &mut queue, &batch).expect("a step of a forward of another thread");
+            train(tables, queue, batch)
+        };
+        if moved {
+            std::thread::scope(|scope| scope.spawn(go_on).join().expect("a thread that ends well"))
+        } else {
+            go_on()
+        }
+    });
+    assert_eq!((here.steps(), there.steps()), (1 + u64::from(ROUNDS), 1 + u64::from(ROUNDS)));
+    for table in 0..2 {
+        let parameters = here.parameters(&mut queue, table).expect("parameters");
+        assert_eq!(parameters, there.parameters(&mut other_queue, table).expect("parameters"));
+    }
+
+    let read = |there: &EmbeddingBagCollection<B>| (there.steps(), there.parameters_view(0).map(B::len));
+    let parameters = here.parameters(&mut queue, 0).expect("parameters").len();
+    std::thread::scope(|scope| {
+        for reader in [scope.spawn(|| read(&there)), scope.spawn(|| read(&there))] {
+            let (steps, len) = reader.join().expect("a thread that ends well");
+            assert_eq!((steps, len.expect("table 0")), (1 + u64::from(ROUNDS), parameters));
+        }
+    });
+}

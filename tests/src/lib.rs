@@ -73,7 +73,8 @@ macro_rules! conformance {
             linearity: output_in_each_core, gradients_in_the_output_gradient;
             bags: a_permuted_bag_is_the_same_bag, a_duplicate_is_a_weight, merged_bags_add_up,
                 a_mean_is_a_sum_over_a_count, weights_of_one_are_no_weights,
-                every_form_of_a_batch_is_the_same_batch, empty_bags_are_zeros;
+                every_form_of_a_batch_is_the_same_batch, one_lookup_a_bag_needs_no_offsets, empty_bags_are_zeros,
+                skipped_lookups_count_for_nothing;
             sinks: accumulate_adds, fused_is_accumulate_then_apply, every_table_has_its_own_sink,
                 every_touched_slice_gets_its_gradient, a_zero_gradient_moves_nothing;
             runs: same_bits_every_time, two_batches_at_once, backward_twice, other_weights_are_seen_or_refused;
@@ -83,7 +84,7 @@ macro_rules! conformance {
             memory: what_is_written_is_read, copies_of_other_lengths_are_refused;
             ; // The layers.
             cache: is_a_map_of_rows;
-            layer: stale_batches_are_refused, room_for_batches, collections_restore, statistics;
+            layer: stale_batches_are_refused, room_for_batches, collections_restore, statistics, layers_go_to_other_threads;
             plans: values_of_another_plan, batches_of_another_collection;
         }
     };

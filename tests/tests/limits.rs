@@ -159,7 +159,7 @@ fn indices_at_every_boundary_of_a_model() {
         };
         assert!(index >= 10);
         let want = BagsError::IndexOutOfRange { position: 1, index: index.into(), rows };
-        assert!(matches!(&error, Error::Bags { table: 1, error } if *error == want), "{error}");
+        assert!(matches!(&error, Error::Bags { table: Some(1), error } if *error == want), "{error}");
     }
 }
 
@@ -169,7 +169,8 @@ fn nothing_in_a_batch() {
     let dense = |rows| TableConfig::dense(rows, 4).expect("a table");
     for config in [tt(20), tt(20).with_cache(3).expect("a cache"), dense(20), tt(1), dense(1)] {
         let rows = config.rows();
-        let bags = |offsets: Offsets<'static, u32>| Bags::new(rows, &[], offsets, Pooling::Mean, None).expect("bags");
+        let bags =
+            |offsets: Offsets<'static, u32>| Bags::new(rows, &[0u32; 0], offsets, Pooling::Mean, None).expect("bags");
         same("no bag", &config, bags(Offsets::Starts(&[])));
         same("no bag", &config, bags(Offsets::WithLast(&[0])));
         same("empty bags", &config, bags(Offsets::Starts(&[0, 0, 0])));

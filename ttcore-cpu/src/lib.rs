@@ -7,7 +7,7 @@
 //! row and bag belongs to one task, so there are no atomics, and how many threads there are changes nothing in a sum.
 //!
 //! ```text
-//! bags.rs of ttcore -> group/   unique rows, prefix tree, tasks split by counted work
+//! bags/ of ttcore   -> group/   unique rows, prefix tree, tasks split by counted work
 //!                   -> ops/     forward, backward, sinks: regions of tasks
 //!                   -> simd/    the kernels tasks call, one file an instruction set
 //! ```

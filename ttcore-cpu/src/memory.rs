@@ -1,5 +1,6 @@
 //! What forward leaves for backward, and what both work in.
 
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use ttcore::check::Stamp;
@@ -10,7 +11,6 @@ use crate::plan::{Plan, Tree};
 use crate::shared::{Cells, Shared};
 
 /// What forward leaves for backward: products, rows, and transposed slices of the last cores.
-#[derive(Debug)]
 pub struct Saved<F> {
     pub(crate) layout: Arc<Layout>,
     pub(crate) stamp: Stamp,
@@ -18,7 +18,6 @@ pub struct Saved<F> {
 }
 
 /// Values of one table in one batch.
-#[derive(Debug)]
 pub(crate) struct Values<F> {
     /// Products of the nodes of level `k`, `[nodes][A_k][R_k]`, at `k - 1`. Empty at level 1, where they are slices of the
     /// first core, unless that is the last level.
@@ -30,7 +29,6 @@ pub(crate) struct Values<F> {
 }
 
 /// Memory for intermediate values.
-#[derive(Debug)]
 pub struct Scratch<F: 'static> {
     pub(crate) layout: Arc<Layout>,
     /// Instead of [`Saved`], for a forward that leaves nothing.
@@ -43,7 +41,6 @@ pub struct Scratch<F: 'static> {
 }
 
 /// Gradients of one table in one batch.
-#[derive(Debug)]
 pub(crate) struct Gradients<F> {
     /// Of the rows held by the cores, `[U][N]`.
     pub(crate) rows: Cells<F>,
@@ -53,7 +50,6 @@ pub(crate) struct Gradients<F> {
 }
 
 /// Memory of one thread.
-#[derive(Debug)]
 pub(crate) struct Local<F> {
     /// Products of the parents of a block of nodes, stacked.
     pub(crate) stack: Vec<F>,
@@ -63,6 +59,21 @@ pub(crate) struct Local<F> {
     pub(crate) slice: Vec<F>,
     /// A transposed slice, or the gradient of one.
     pub(crate) transposed: Vec<F>,
+}
+
+impl<F> fmt::Debug for Saved<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Saved").field("stamp", &self.stamp).field("tables", &self.tables.len()).finish_non_exhaustive()
+    }
+}
+
+impl<F: Real> fmt::Debug for Scratch<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scratch")
+            .field("tables", &self.values.len())
+            .field("threads", &self.locals.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl<F: Real> Saved<F> {

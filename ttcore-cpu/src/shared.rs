@@ -74,7 +74,7 @@ impl<'a, F> Shared<'a, F> {
 }
 
 /// Owned numbers that tasks share like a [`Shared`] view.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Cells<F>(Vec<UnsafeCell<F>>);
 
 // SAFETY: as for `Shared`: whoever reads or writes answers for the absence of conflicts.

@@ -174,13 +174,13 @@ pub struct Gemm {
 ///
 /// Work on one queue is done in order. Addresses are of the device's memory; whoever calls an unsafe function answers for
 /// what lies at them.
-pub trait Device: Sized + 'static {
+pub trait Device: Sized + Send + Sync + 'static {
     /// Where work is ordered.
-    type Queue;
+    type Queue: Send;
     /// Memory of the device, freed when dropped.
-    type Memory;
+    type Memory: Send + Sync;
     /// Memory of the host that copies to the device start from, without waiting for them.
-    type Staging;
+    type Staging: Send + Sync;
 
     /// `bytes` zeros, aligned to 256 bytes on a GPU and at least to 16.
     fn allocate(&self, queue: &mut Self::Queue, bytes: usize) -> Result<Self::Memory, Error>;

@@ -75,11 +75,25 @@ pub struct Staging {
     context: Arc<Primary>,
 }
 
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory").field("bytes", &self.buffer.len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Staging {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Staging").field("bytes", &self.bytes.len()).finish_non_exhaustive()
+    }
+}
+
 /// When the last copy from staging memory is done. cust's events cannot be recorded on a caller's stream.
 struct Event(sys::CUevent);
 
 // SAFETY: an event may be used on any thread.
 unsafe impl Send for Event {}
+// SAFETY: the driver takes calls on one event from several threads.
+unsafe impl Sync for Event {}
 
 impl Driver {
     /// The GPU with this number, from 0. Compiles the kernels for it, which takes a few seconds.

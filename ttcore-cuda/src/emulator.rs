@@ -48,6 +48,12 @@ pub struct Memory {
     layout: Layout,
 }
 
+// SAFETY: it owns what it points to, and only says where that is: who reads or writes there, as on a GPU, answers for the
+// absence of conflicts.
+unsafe impl Send for Memory {}
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
+
 impl Memory {
     fn new(bytes: usize) -> Result<Self, Error> {
         let too_large = || Error::from(ttcore::Error::TooLarge { what: "buffer" });

@@ -71,6 +71,18 @@ impl From<ttcore::Error> for Error {
     }
 }
 
+impl From<ttcore::BagsError> for Error {
+    fn from(error: ttcore::BagsError) -> Self {
+        Self::Contract(error.into())
+    }
+}
+
+impl From<ttcore::ShapeError> for Error {
+    fn from(error: ttcore::ShapeError) -> Self {
+        Self::Contract(error.into())
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

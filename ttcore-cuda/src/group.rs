@@ -1,5 +1,6 @@
 //! One batch: grouped on the host, its lists on the device.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytemuck::Pod;
@@ -53,6 +54,17 @@ struct Lists {
     run_digits: Vec<u64>,
     run_starts: Vec<u32>,
     run_lookups: Vec<u32>,
+}
+
+impl<F: Element, D: Device> fmt::Debug for Group<F, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group")
+            .field("make", &self.make)
+            .field("bags", &self.bags)
+            .field("fingerprint", &self.fingerprint)
+            .field("tables", &self.tables)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<F: Element, D: Device> Group<F, D> {

@@ -1,5 +1,7 @@
 //! Numbers of the host for the device, batch after batch.
 
+use std::fmt;
+
 use ttcore::check;
 
 use crate::backend::Cuda;
@@ -11,6 +13,12 @@ use crate::view::{Buffer, View};
 pub struct Input<F, D: Device> {
     staging: D::Staging,
     buffer: Buffer<F, D>,
+}
+
+impl<F, D: Device> fmt::Debug for Input<F, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Input").field("buffer", &self.buffer).finish_non_exhaustive()
+    }
 }
 
 impl<F: Element, D: Device> Input<F, D> {

@@ -5,6 +5,7 @@
 //! one owner and an order that follows from the sizes alone, so results are the same in every run (cuBLAS's of one version on one model of GPU). Losses are summed in
 //! `f64`. Nothing here waits for the device but [`Layers::tally`].
 
+use std::fmt;
 use std::marker::PhantomData;
 
 use ttcore::{Update, check};
@@ -66,6 +67,18 @@ pub struct Tally {
     /// The first sample with a number that is not finite: an output of a layer or of the interaction, its loss or a
     /// gradient of its embeddings.
     pub not_finite: Option<usize>,
+}
+
+impl<F, D: Device> fmt::Debug for Layers<'_, F, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layers").finish_non_exhaustive()
+    }
+}
+
+impl<D: Device> fmt::Debug for Losses<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Losses").field("capacity", &self.capacity).finish_non_exhaustive()
+    }
 }
 
 impl<F: Element, D: Device> Cuda<F, D> {

@@ -1,5 +1,6 @@
 //! What forward leaves for backward, and what both work in: scratch memory, and where everything lies in it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use ttcore::check::Stamp;
@@ -25,6 +26,18 @@ pub struct Scratch<D: Device> {
     pub(crate) memory: D::Memory,
     /// What becomes of each table's gradients in a call, and where its parameters are.
     pub(crate) sinks: Vec<Sink>,
+}
+
+impl<D: Device> fmt::Debug for Saved<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Saved").field("make", &self.make).field("stamp", &self.stamp).finish_non_exhaustive()
+    }
+}
+
+impl<D: Device> fmt::Debug for Scratch<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scratch").field("make", &self.make).finish_non_exhaustive()
+    }
 }
 
 impl<D: Device> Saved<D> {

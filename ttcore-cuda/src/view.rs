@@ -1,5 +1,6 @@
 //! Numbers in memory of the device, owned and borrowed.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -109,6 +110,13 @@ pub struct Buffer<F, D: Device> {
     memory: D::Memory,
     len: usize,
     numbers: PhantomData<F>,
+}
+
+impl<F, D: Device> fmt::Debug for Buffer<F, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = D::address(&self.memory);
+        f.debug_struct("Buffer").field("address", &address).field("len", &self.len).finish_non_exhaustive()
+    }
 }
 
 impl<F, D: Device> Buffer<F, D> {

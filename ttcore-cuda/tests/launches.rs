@@ -1,8 +1,7 @@
 //! A fused step is the same launches with the same arguments, whatever the batch: what a CUDA graph needs that is captured
 //! once and replayed.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use ttcore::backend::{Call, Version};
 use ttcore::{
@@ -21,11 +20,15 @@ enum Asked {
 
 /// The emulator, with a list of what it was asked for.
 #[derive(Clone, Default)]
-struct Recorder(Rc<RefCell<Vec<Asked>>>);
+struct Recorder(Arc<Mutex<Vec<Asked>>>);
 
 impl Recorder {
+    fn asked(&self) -> MutexGuard<'_, Vec<Asked>> {
+        self.0.lock().expect("no thread panicked")
+    }
+
     fn note(&self, what: &'static str) {
-        self.0.borrow_mut().push(Asked::Other(what));
+        self.asked().push(Asked::Other(what));
     }
 }
 
@@ -90,7 +93,7 @@ impl Device for Recorder {
     ) -> Result<(), Error> {
         // SAFETY: arguments have no padding.
         let bytes = unsafe { std::slice::from_raw_parts(std::ptr::from_ref(args).cast::<u8>(), size_of::<A>()) };
-        self.0.borrow_mut().push(Asked::Launch(kernel, dims.grid, dims.block, dims.shared, bytes.to_vec()));
+        self.asked().push(Asked::Launch(kernel, dims.grid, dims.block, dims.shared, bytes.to_vec()));
         // SAFETY: the caller's.
         unsafe { Emulator.launch(queue, kernel, double, dims, args) }
     }
@@ -127,13 +130,13 @@ fn steps(rule: CoreRule, backward: &[Kernel]) {
     let mut step = |indices: &[u32], offsets: &[u32]| {
         let bags = Bags::new(60, indices, Offsets::Starts(offsets), Pooling::Mean, None).expect("bags");
         collection.group(&mut (), &mut batch, vec![bags; tables], Mode::Train).expect("group");
-        recorder.0.borrow_mut().clear();
+        recorder.asked().clear();
         let outputs = 0..offsets.len() * stride;
         let out = Recorded::slice_mut(out.view_mut(), outputs.clone());
         collection.forward(&mut (), &mut batch, out).expect("forward");
         let grad = Recorded::slice(grad.view(), outputs);
         collection.step(&mut (), &batch, grad, 0.1, None).expect("step");
-        recorder.0.take()
+        std::mem::take(&mut *recorder.asked())
     };
     let first = step(&[0, 1, 59, 59], &[0, 1, 1, 3]);
     let kernels: Vec<_> =
@@ -161,10 +164,10 @@ fn a_group_without_a_batch_launches_nothing() {
 
     // The device still has the first batch, for which this output has no room.
     let mut out = backend.alloc(&mut (), 0).expect("memory");
-    recorder.0.borrow_mut().clear();
+    recorder.asked().clear();
     let call = Call { plan: &plan, group: &group, queue: &mut (), scratch: &mut scratch };
     backend.forward(call, Version(0), [params.view()], out.view_mut(), None).expect("nothing to do");
-    assert_eq!(recorder.0.take(), []);
+    assert_eq!(std::mem::take(&mut *recorder.asked()), []);
 }
 
 /// Sizes depend on more than the tables: values for other numbers, another method or another chunk are refused.

@@ -16,13 +16,15 @@
 //!
 //! A new backend implements [`Backend`] and adds one line to the conformance suite.
 
+use core::fmt;
 use core::ops::Range;
 
-use crate::bags::Bags;
+use crate::bags::{Bags, BagsError};
 use crate::error::Error;
 use crate::layout::Layout;
 use crate::optim::Update;
 use crate::real::Real;
+use crate::shape::ShapeError;
 
 /// A name for the values the parameters have: the caller gives them another whenever they change.
 ///
@@ -95,27 +97,30 @@ pub struct Workspace {
 ///
 /// The same input gives the same bits in every run, whatever the number of threads. Bad input is a typed error; nothing
 /// panics and no output is half-written because of it: all checks come before the first write.
-pub trait Backend: Sized + 'static {
+///
+/// A backend and all its values may go to another thread, so that generic code can give a layer to one that trains or
+/// serves. All but a queue may be read by several.
+pub trait Backend: Sized + Send + Sync + 'static {
     /// Type of parameters, outputs and gradients. Sums accumulate in it, or wider.
     type Float: Real;
-    /// What can go wrong.
-    type Error: core::error::Error + From<Error> + Send + Sync + 'static;
+    /// What can go wrong. Made from all errors of this crate, so that generic code needs no more than `?`.
+    type Error: core::error::Error + From<Error> + From<BagsError> + From<ShapeError> + Send + Sync + 'static;
     /// Shared view of contiguous numbers, usually of someone else's memory.
-    type View<'a>: Copy;
+    type View<'a>: Copy + Send + Sync;
     /// Exclusive view of contiguous numbers.
-    type ViewMut<'a>;
+    type ViewMut<'a>: Send + Sync;
     /// Owned numbers: a convenience on top of views.
-    type Buffer;
+    type Buffer: Send + Sync;
     /// Where work is ordered: a stream, or the thread pool of a CPU. Calls on one queue see each other's results.
-    type Queue;
+    type Queue: Send;
     /// Sizes and order of work for a [`Layout`]. No data.
-    type Plan;
+    type Plan: Send + Sync;
     /// One batch: its unique rows and the way back to lookups. Reusable.
-    type Group;
+    type Group: Send + Sync;
     /// What forward leaves for backward. Reusable.
-    type Saved;
+    type Saved: Send + Sync;
     /// Memory for intermediate values. Reusable.
-    type Scratch;
+    type Scratch: Send + Sync;
 
     // Memory.
 
@@ -207,4 +212,35 @@ pub trait Backend: Sized + 'static {
         scratch: &mut Self::Scratch,
         wanted: impl IntoIterator<Item = Expand<'a, Self>>,
     ) -> Result<(), Self::Error>;
+}
+
+// Numbers may be the device's and are many: what is printed is how many.
+
+impl<B: Backend> fmt::Debug for Sink<'_, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers = |f: &mut fmt::Formatter<'_>, name, params: B::View<'_>| {
+            f.debug_struct(name).field("params", &format_args!("{} numbers", B::len(params))).finish_non_exhaustive()
+        };
+        match self {
+            Self::Accumulate { params, .. } => numbers(f, "Accumulate", *params),
+            Self::Update { update, .. } => f.debug_struct("Update").field("update", update).finish_non_exhaustive(),
+            Self::Frozen { params } => numbers(f, "Frozen", *params),
+        }
+    }
+}
+
+impl<B: Backend> fmt::Debug for Expand<'_, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Expand")
+            .field("table", &self.table)
+            .field("params", &format_args!("{} numbers", B::len(self.params)))
+            .field("rows", &format_args!("{} numbers", self.rows.len()))
+            .finish_non_exhaustive()
+    }
+}
+
+impl<B: Backend> fmt::Debug for Call<'_, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("layout", B::layout(self.plan)).finish_non_exhaustive()
+    }
 }

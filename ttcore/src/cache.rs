@@ -11,13 +11,14 @@
 //! * The counter has room for a fixed number of rows. When it is full, all counts halve until one falls to zero.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use hashbrown::HashMap;
 
 use crate::error::Error;
 
 /// Which rows are cached, and how often rows were looked up.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FrequencyCache {
     /// The row in each slot.
     slots: Vec<Option<u64>>,
@@ -63,6 +64,18 @@ pub struct Schedule {
     pub warmup: u64,
     /// Steps from one refresh to the next; 0 for no more than the first.
     pub every: u64,
+}
+
+impl fmt::Debug for FrequencyCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrequencyCache")
+            .field("slots", &self.slots.len())
+            .field("cached", &self.slot_of.len())
+            .field("counted", &self.counts.len())
+            .field("max_counted", &self.max_counted)
+            .field("traffic", &self.traffic)
+            .finish()
+    }
 }
 
 impl Traffic {

@@ -1,6 +1,7 @@
 //! The cores of one table in memory, with views of each core and slice, and the rows they stand for.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::algebra;
 use crate::check;
@@ -21,10 +22,17 @@ use crate::shape::TtShape;
 /// assert_eq!((cores.as_slice().len(), cores.expand()?.len()), (1760, 16_000));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct TtCores<F> {
     shape: TtShape,
     data: Vec<F>,
+}
+
+impl<F> fmt::Debug for TtCores<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let data = format_args!("{} numbers", self.data.len());
+        f.debug_struct("TtCores").field("shape", &self.shape).field("data", &data).finish()
+    }
 }
 
 impl<F: Real> TtCores<F> {

@@ -5,7 +5,8 @@ use core::fmt;
 use crate::bags::BagsError;
 use crate::shape::ShapeError;
 
-/// What every backend refuses, and how. A backend's own error type is made from it by `From`.
+/// What every backend refuses, and how. A backend's own error type is made from it by `From`, as it is from the other error
+/// types of this crate, so that `?` works on all of them in a function that returns either.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
@@ -13,8 +14,8 @@ pub enum Error {
     Shape(ShapeError),
     /// The batch of a table is not valid.
     Bags {
-        /// Which table.
-        table: usize,
+        /// Which table, where that was said: see [`BagsError::of_table`].
+        table: Option<usize>,
         /// What is wrong with it.
         error: BagsError,
     },
@@ -138,11 +139,26 @@ impl From<ShapeError> for Error {
     }
 }
 
+/// Of no table in particular: bags are validated on their own, before they are one table's of many.
+impl From<BagsError> for Error {
+    fn from(error: BagsError) -> Self {
+        Self::Bags { table: None, error }
+    }
+}
+
+impl BagsError {
+    /// The error of the batch of this table, where there are many.
+    pub fn of_table(self, table: usize) -> Error {
+        Error::Bags { table: Some(table), error: self }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Shape(error) => error.fmt(f),
-            Self::Bags { table, error } => write!(f, "table {table}: {error}"),
+            Self::Bags { table: Some(table), error } => write!(f, "table {table}: {error}"),
+            Self::Bags { table: None, error } => error.fmt(f),
             Self::NoTables => write!(f, "a plan needs at least one table"),
             Self::TableCount { what, got, tables } => write!(f, "{got} {what} for {tables} tables"),
             Self::Columns { table, column, stride } => write!(
@@ -181,3 +197,34 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+    use crate::{Backend, Bags, Offsets, Pooling, Reference, TtShape};
+
+    /// What a caller writes, once for a backend's error and once for this crate's.
+    fn steps<E: From<Error> + From<ShapeError> + From<BagsError>>(rows: u64, index: u64) -> Result<(), E> {
+        TtShape::new(rows, &[2, 2], &[1, 1], &[1, 1, 1])?;
+        Bags::<f32>::new(rows, &[index], Offsets::Starts(&[0]), Pooling::Sum, None)?;
+        Err(Error::NoTables.into())
+    }
+
+    #[test]
+    fn every_error_becomes_the_one_of_the_contract() {
+        let all = |rows, index| [steps::<Error>(rows, index), steps::<<Reference<f32> as Backend>::Error>(rows, index)];
+        assert!(all(0, 0).iter().all(|result| *result == Err(ShapeError::NoRows.into())));
+        let error = BagsError::IndexOutOfRange { position: 0, index: 4, rows: 4 };
+        assert!(all(4, 4).iter().all(|result| *result == Err(Error::Bags { table: None, error })));
+        assert!(all(4, 3).iter().all(|result| *result == Err(Error::NoTables)));
+    }
+
+    #[test]
+    fn a_batch_is_of_a_table_where_that_was_said() {
+        let error = BagsError::NoOffsets;
+        assert_eq!(Error::from(error).to_string(), error.to_string());
+        assert_eq!(error.of_table(3).to_string(), alloc::format!("table 3: {error}"));
+    }
+}

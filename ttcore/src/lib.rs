@@ -84,7 +84,7 @@ mod state;
 mod table;
 
 pub use backend::Backend;
-pub use bags::{Bags, BagsError, Index, IndexSlice, Offsets, Pooling};
+pub use bags::{Bags, BagsError, Index, IndexSlice, KeptLookups, Offsets, Pooling, Skip};
 pub use cache::FrequencyCache;
 pub use cores::TtCores;
 pub use embedding::{EmbeddingBagCollection, Mode, TableConfig, TtEmbeddingBag};

@@ -87,7 +87,7 @@ pub fn run<B: Backend<Float = f32>>(
         let start = Instant::now();
         let bags = black_box(workload).batch(batch);
         let time = start.elapsed();
-        bags.map(black_box).map(|_| time).map_err(|error| Error::Bags { table: 0, error })
+        bags.map(black_box).map(|_| time).map_err(Error::from)
     })?;
     let mut subject = Subject::new(backend(), &buffers, queue, TableConfig::tt(shape.clone()), workload, *seed)?;
     let workspace = subject.workspace();

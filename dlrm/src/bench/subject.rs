@@ -97,7 +97,7 @@ impl<'b, B: Backend<Float = f32>> Subject<'b, B> {
 
 /// Validated before the clock starts: its cost is a figure of its own.
 fn bags(workload: &Workload, batch: usize) -> Result<Bags<'_, f32>, Error> {
-    workload.batch(batch).map_err(|error| Error::Bags { table: 0, error })
+    workload.batch(batch).map_err(Error::from)
 }
 
 /// Uniform in `-1/bags .. 1/bags`, as of a mean over the batch.

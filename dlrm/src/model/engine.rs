@@ -1,5 +1,7 @@
 //! Where the dense part of the model is computed: on the host, or on the device of the tables.
 
+use std::fmt;
+
 use ttcore::{Backend, Mode, Update};
 use ttcore_cpu::{Cpu, Isa};
 
@@ -42,6 +44,15 @@ pub struct DenseModel<F> {
     pub interaction: Interaction,
     /// Samples of the largest batch.
     pub largest_batch: usize,
+}
+
+impl<F> fmt::Debug for DenseModel<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DenseModel")
+            .field("interaction", &self.interaction)
+            .field("largest_batch", &self.largest_batch)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Everything of a model but its tables: both MLPs, the interaction and the loss, with memory for a batch.

@@ -1,5 +1,6 @@
 //! The dense part on the host, for tables on any backend.
 
+use std::fmt;
 use std::time::Instant;
 
 use ttcore::{Backend, Mode, Real, Update};
@@ -23,6 +24,12 @@ pub struct Host<B: Backend> {
     probabilities: Vec<B::Float>,
     /// Numbers of a sample that the tables give.
     width: usize,
+}
+
+impl<B: Backend> fmt::Debug for Host<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("width", &self.width).finish_non_exhaustive()
+    }
 }
 
 impl<B: Backend<Float: Number>> DensePart<B> for Host<B> {

@@ -30,12 +30,13 @@ mod mlp;
 mod parallel;
 mod phases;
 
+use std::fmt;
 use std::time::Instant;
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use ttcore::embedding::Batch;
-use ttcore::{Bags, EmbeddingBagCollection, Error, Mode, Offsets, Pooling, Real, Update};
+use ttcore::{Bags, EmbeddingBagCollection, Error, Mode, Real, Update};
 use ttcore_cpu::Isa;
 
 pub use config::{ConfigError, ModelConfig};
@@ -72,13 +73,20 @@ pub struct Dlrm<B: Engine> {
     tables: EmbeddingBagCollection<B>,
     batch: Batch<B>,
     largest_batch: usize,
-    /// Offsets of bags of one lookup: 0, 1, ..
-    starts: Vec<u32>,
     /// The bags of a call, which end with it: kept for their memory.
     bags: Vec<Bags<'static, B::Float>>,
     phases: Phases,
     /// Whether every phase ends only when its work is done.
     watched: bool,
+}
+
+impl<B: Engine> fmt::Debug for Dlrm<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dlrm")
+            .field("config", &self.config)
+            .field("largest_batch", &self.largest_batch)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<B: Engine> Dlrm<B> {
@@ -134,8 +142,7 @@ impl<B: Engine> Dlrm<B> {
         largest_batch: usize,
         seed: u64,
     ) -> Result<Self, B::Error> {
-        let starts = (0..largest_batch).map(u32::try_from).collect::<Result<_, _>>();
-        let starts = starts.map_err(|_| Error::TooLarge { what: "batch" })?;
+        u32::try_from(largest_batch).map_err(|_| Error::TooLarge { what: "batch" })?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(MLP_STREAM);
         let bottom = Mlp::init(config.bottom(), true, config.rule(), &mut rng);
@@ -149,7 +156,6 @@ impl<B: Engine> Dlrm<B> {
             batch: tables.batch(queue)?,
             tables,
             largest_batch,
-            starts,
             bags: Vec::with_capacity(config.tables().len()),
             phases: Phases::default(),
             watched: false,
@@ -232,7 +238,7 @@ impl<B: Engine> Dlrm<B> {
         let start = Instant::now();
         self.check(samples)?;
         let mut bags: Vec<Bags<'_, B::Float>> = recycle(std::mem::take(&mut self.bags));
-        let mut grouped = validate(&self.config, &self.starts, samples, &mut bags).map_err(B::Error::from);
+        let mut grouped = validate(&self.config, samples, &mut bags).map_err(B::Error::from);
         if grouped.is_ok() {
             grouped = self.tables.group(queue, &mut self.batch, bags.iter().copied(), mode);
         }
@@ -283,14 +289,12 @@ impl<B: Engine> Dlrm<B> {
 /// The indices of all tables, checked, as bags of one lookup each.
 fn validate<'a, F: Real>(
     config: &ModelConfig,
-    starts: &'a [u32],
     samples: Samples<'a, F>,
     bags: &mut Vec<Bags<'a, F>>,
 ) -> Result<(), Error> {
-    let starts = Offsets::Starts(&starts[..samples.labels.len()]);
     for (table, (config, indices)) in config.tables().iter().zip(samples.indices).enumerate() {
-        let valid = Bags::new(config.rows(), indices, starts, Pooling::Sum, None);
-        bags.push(valid.map_err(|error| Error::Bags { table, error })?);
+        let valid = Bags::one_per_bag(config.rows(), indices, None);
+        bags.push(valid.map_err(|error| error.of_table(table))?);
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! A model in training: one step, one evaluation, one checkpoint.
 
+use std::fmt;
 use std::ops::Range;
 
 use ttcore::Real;
@@ -38,6 +39,16 @@ pub struct Trainer<'d, B: Engine> {
     losses: LossCurve,
     predictions: Vec<f64>,
     labels: Vec<f32>,
+}
+
+impl<B: Engine> fmt::Debug for Trainer<'_, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trainer")
+            .field("model", &self.model)
+            .field("settings", &self.settings)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What one step did.

@@ -1,9 +1,9 @@
 //! What pooling promises: batches that mean the same give the same.
 
 use rand_core::Rng;
-use ttcore::{Backend, Pooling};
+use ttcore::{Backend, KeptLookups, Offsets, Pooling, Real, Skip, Table};
 
-use crate::batch::{Batch, IndexType};
+use crate::batch::{Batch, Form, IndexType};
 use crate::case::{self, Case};
 use crate::device::Device;
 use crate::harness::Harness;
@@ -148,19 +148,35 @@ pub fn weights_of_one_are_no_weights<B: Backend>(device: &Device<B>) {
     });
 }
 
-/// All types of integers and both forms of offsets describe the same batch: the same bits come out.
+/// All types of integers and all forms of offsets describe the same batch: the same bits come out.
 pub fn every_form_of_a_batch_is_the_same_batch<B: Backend>(device: &Device<B>) {
     check(case::cases(), |case| {
         let grad_out = case.grad_out();
         let (out, grads) = both(device, &case, &grad_out);
-        for index_type in IndexType::ALL {
-            for with_last in [false, true] {
-                let other = map(&case, |batch| Batch { index_type, with_last, ..batch.clone() });
-                let (other_out, other_grads) = both(device, &other, &grad_out);
-                assert_same("output", &other_out, &out);
-                assert_same("gradients", &other_grads, &grads);
-            }
+        let types = IndexType::ALL.iter().flat_map(|index| IndexType::ALL.iter().map(move |offset| (*index, *offset)));
+        for ((index_type, offset_type), form) in types.zip(Form::ANY.into_iter().cycle()) {
+            let other = map(&case, |batch| Batch { index_type, offset_type, form, ..batch.clone() });
+            let (other_out, other_grads) = both(device, &other, &grad_out);
+            assert_same("output", &other_out, &out);
+            assert_same("gradients", &other_grads, &grads);
         }
+    });
+}
+
+/// Bags of one lookup are the same with offsets and without: the same bits come out.
+pub fn one_lookup_a_bag_needs_no_offsets<B: Backend>(device: &Device<B>) {
+    check(case::cases(), |case| {
+        // Every bag's first lookup; an empty bag's is the first row.
+        let bags = case.bags().min(case.layout.lookups());
+        let first = |bag: Vec<(i64, f64)>| vec![bag.first().copied().unwrap_or((0, 0.5))];
+        let alone =
+            map(&case, |batch| batch.rebagged(&batch.unbagged().into_iter().take(bags).map(first).collect::<Vec<_>>()));
+        let without = map(&alone, |batch| Batch { form: Form::OnePerBag, ..batch.clone() });
+        let grad_out = alone.grad_out();
+        let ((out, grads), (other_out, other_grads)) =
+            (both(device, &alone, &grad_out), both(device, &without, &grad_out));
+        assert_same("output", &other_out, &out);
+        assert_same("gradients", &other_grads, &grads);
     });
 }
 
@@ -172,5 +188,63 @@ pub fn empty_bags_are_zeros<B: Backend>(device: &Device<B>) {
         let (out, grads) = both(device, &empty, &empty.grad_out());
         assert_same("output", &out, &oracle::forward(&empty, &case.params()).value);
         assert!(grads.iter().all(|&g| g == 0.0), "no lookup, no gradient");
+    });
+}
+
+/// Lookups that are skipped count for nothing: the same bits come out as without them, and their weights have no gradient.
+pub fn skipped_lookups_count_for_nothing<B: Backend>(device: &Device<B>) {
+    check(case::cases(), |case| {
+        let (params, grad_out) = (case.params(), case.grad_out());
+        let case = map(&case, |batch| batch.weighted((0..batch.lookups()).map(|j| batch.weight(j)).collect()));
+        let mut harness = Harness::of(device, &case);
+        let out = harness.forward(&params, case.bags());
+        let grads = harness.grads(&params, &grad_out).concat();
+        let lookups = case.batches.iter().map(Batch::lookups).sum();
+        let mut weight_grads = harness.weight_grads(&params, &grad_out, lookups);
+
+        // Before, between and behind the lookups of the case: a number that is no row, or negative ones.
+        let mut rng = case::rng(case.seed, 4);
+        let padding = case.layout.tables().iter().map(Table::addresses).max().unwrap_or(0);
+        let skip = Skip { padding: Some(padding), negative: true };
+        let mut put = |bag: Vec<(i64, f64)>| {
+            let mut padded = Vec::new();
+            for lookup in bag.into_iter().map(Some).chain([None]) {
+                let before = rng.next_u64() % 3;
+                padded.extend((0..before).map(|k| (if k == 0 { padding as i64 } else { -(k as i64) }, 2.0)));
+                padded.extend(lookup);
+            }
+            padded
+        };
+        let padded =
+            map(&case, |batch| batch.rebagged(&batch.unbagged().into_iter().map(&mut put).collect::<Vec<_>>()));
+        let mut kept: Vec<KeptLookups<B::Float>> = padded.batches.iter().map(|_| KeptLookups::default()).collect();
+        let weights = |batch: &Batch| (0..batch.lookups()).map(|j| B::Float::of(batch.weight(j))).collect::<Vec<_>>();
+        let all = kept.iter_mut().zip(&padded.batches).zip(case.layout.tables());
+        let bags: Vec<_> = all
+            .map(|((kept, batch), table)| {
+                let offsets = Offsets::WithLast(&batch.offsets);
+                let (rows, pooling) = (table.addresses(), batch.pooling);
+                kept.fill(skip, rows, &batch.indices, offsets, pooling, Some(&weights(batch))).expect("bags")
+            })
+            .collect();
+        let mut other = Harness::new(device, &case.layout);
+        other.try_group(bags).expect("group");
+        assert_same("output", &other.forward(&params, case.bags()), &out);
+        assert_same("gradients", &other.grads(&params, &grad_out).concat(), &grads);
+        let other_weight_grads = other.weight_grads(&params, &grad_out, lookups);
+        assert_same("gradient of the weights", &other_weight_grads, &weight_grads);
+
+        for (kept, batch) in kept.iter().zip(&padded.batches) {
+            let rest = weight_grads.split_off(kept.positions().len());
+            let grads: Vec<_> = weight_grads.iter().map(|&g| B::Float::of(g)).collect();
+            let mut spread = vec![B::Float::of(f64::NAN); batch.lookups()];
+            kept.spread(&grads, &mut spread).expect("numbers of all lookups");
+            let mut grads = grads.into_iter();
+            for (&index, got) in batch.indices.iter().zip(spread) {
+                let skipped = index < 0 || index == padding as i64;
+                assert_eq!(Some(got), if skipped { Some(B::Float::of(0.0)) } else { grads.next() });
+            }
+            weight_grads = rest;
+        }
     });
 }

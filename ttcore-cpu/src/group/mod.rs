@@ -8,6 +8,7 @@ mod sort;
 mod tasks;
 mod tree;
 
+use std::fmt;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -25,7 +26,6 @@ pub use tree::{Last, Level, Nodes};
 const SHARED_LOOKUPS: usize = 2048;
 
 /// One batch of all tables.
-#[derive(Debug)]
 pub struct Group<F> {
     pub(crate) layout: Arc<Layout>,
     pub(crate) bags: usize,
@@ -35,7 +35,6 @@ pub struct Group<F> {
 }
 
 /// One batch of one table. Rows are numbered in the order of their keys: those of the cores, then dense ones.
-#[derive(Debug)]
 pub struct TableGroup<F> {
     /// First lookup of each bag, and the number of lookups.
     pub bag_starts: Vec<u32>,
@@ -62,6 +61,29 @@ pub struct TableGroup<F> {
     /// What each lookup was sorted by: for a dense table its row.
     pub(crate) keys: Vec<u64>,
     sorter: Sorter,
+}
+
+// Lists are as long as batches are large: what is printed is how long.
+
+impl<F: Real> fmt::Debug for Group<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group")
+            .field("bags", &self.bags)
+            .field("fingerprint", &self.fingerprint)
+            .field("tables", &self.tables)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<F: Real> fmt::Debug for TableGroup<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TableGroup")
+            .field("lookups", &self.lookups())
+            .field("core_rows", &self.core_rows)
+            .field("dense_rows", &self.dense.len())
+            .field("nodes", &self.nodes)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<F: Real> Group<F> {

@@ -1,5 +1,6 @@
 //! The prefix tree of a batch.
 
+use std::fmt;
 use std::ops::Range;
 
 use super::runs::Runs;
@@ -7,7 +8,7 @@ use super::sort::Sorter;
 use crate::plan::Tree;
 
 /// All nodes of one batch of a TT table, and its rows by their last digit.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Nodes {
     /// Level `k` is `levels[k - 1]`.
     pub levels: Vec<Level>,
@@ -18,7 +19,7 @@ pub struct Nodes {
 }
 
 /// The nodes of one level, in the order of their digit; those of one digit are a group, which shares a slice.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Level {
     /// For each node, the node above. Empty at level 1.
     pub parents: Vec<u32>,
@@ -33,13 +34,33 @@ pub struct Level {
 }
 
 /// Rows by their last digit.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Last {
     /// The digits: runs of rows in the order of their last digit.
     digits: Runs,
     rows: Vec<u32>,
     /// For each row, which of the last digits it has.
     of: Vec<u32>,
+}
+
+impl fmt::Debug for Nodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nodes").field("levels", &self.levels).field("last", &self.last).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (nodes, groups) = (self.nodes.keys.len(), self.groups.keys.len());
+        f.debug_struct("Level").field("nodes", &nodes).field("groups", &groups).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Last {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (digits, rows) = (self.digits.keys.len(), self.rows.len());
+        f.debug_struct("Last").field("digits", &digits).field("rows", &rows).finish_non_exhaustive()
+    }
 }
 
 impl Nodes {

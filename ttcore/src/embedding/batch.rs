@@ -1,6 +1,7 @@
 //! The memory of one batch on its way through a collection.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::backend::Backend;
 
@@ -26,4 +27,10 @@ pub struct Batch<B: Backend> {
     pub(super) generation: u64,
     /// For each table with a cache, where its lookups go, `[L]`.
     pub(super) addresses: Vec<Vec<u64>>,
+}
+
+impl<B: Backend> fmt::Debug for Batch<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").field("mode", &self.mode).finish_non_exhaustive()
+    }
 }

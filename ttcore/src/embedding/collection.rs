@@ -1,6 +1,7 @@
 //! All tables of a model.
 
 use alloc::vec::Vec;
+use core::fmt;
 use core::ops::Range;
 
 use super::{Batch, Bytes, Mode, TableConfig, TableStatistics};
@@ -517,6 +518,24 @@ impl<B: Backend> Held<B> {
             cached_rows,
             traffic: self.cache.as_mut().map(FrequencyCache::take_traffic),
         }
+    }
+}
+
+impl<B: Backend> fmt::Debug for EmbeddingBagCollection<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        struct Configs<'a, B: Backend>(&'a [Held<B>]);
+        impl<B: Backend> fmt::Debug for Configs<'_, B> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_list().entries(self.0.iter().map(|held| &held.config)).finish()
+            }
+        }
+        f.debug_struct("EmbeddingBagCollection")
+            .field("tables", &Configs(&self.tables))
+            .field("bags", &self.layout().bags())
+            .field("lookups", &self.layout().lookups())
+            .field("version", &self.version)
+            .field("steps", &self.steps)
+            .finish_non_exhaustive()
     }
 }
 

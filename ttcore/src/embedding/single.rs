@@ -26,6 +26,7 @@ use crate::cache::Refresh;
 /// table.step(&mut (), &batch, &grad_out, 0.1, None)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[derive(Debug)]
 pub struct TtEmbeddingBag<B: Backend>(EmbeddingBagCollection<B>);
 
 impl<B: Backend> TtEmbeddingBag<B> {

@@ -1,6 +1,7 @@
 //! One batch: its unique rows, and the way back to lookups.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use hashbrown::HashMap;
 
@@ -11,7 +12,7 @@ use crate::layout::Layout;
 use crate::real::Real;
 
 /// One batch of all tables.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Group<F> {
     pub(super) layout: Layout,
     pub(super) bags: usize,
@@ -40,6 +41,16 @@ pub(super) struct Lookup<F> {
     pub(super) weight: F,
     /// Of the bag, `s_b`.
     pub(super) scale: F,
+}
+
+impl<F> fmt::Debug for Group<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group")
+            .field("bags", &self.bags)
+            .field("tables", &self.tables.len())
+            .field("fingerprint", &self.fingerprint)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<F: Real> Group<F> {

@@ -9,6 +9,7 @@ mod forward;
 mod group;
 
 use alloc::vec::Vec;
+use core::fmt;
 use core::marker::PhantomData;
 use core::ops::Range;
 
@@ -35,7 +36,7 @@ impl<F: Real> Reference<F> {
 }
 
 /// What forward leaves: the unique rows of each table `[U][N]`, for the gradients of the per-sample weights.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Saved<F> {
     layout: Layout,
     stamp: Stamp,
@@ -43,7 +44,7 @@ pub struct Saved<F> {
 }
 
 /// Memory for intermediate values.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Scratch<F> {
     layout: Layout,
     /// Products of one row: [`algebra::scratch_len`] of the largest shape.
@@ -52,6 +53,19 @@ pub struct Scratch<F> {
     rows: Vec<F>,
     /// Gradient of the cores of one table.
     cores: Vec<F>,
+}
+
+impl<F> fmt::Debug for Saved<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Saved").field("stamp", &self.stamp).finish_non_exhaustive()
+    }
+}
+
+impl<F> fmt::Debug for Scratch<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let len = self.products.len() + self.rows.len() + self.cores.len();
+        f.debug_struct("Scratch").field("values", &format_args!("{len} numbers")).finish_non_exhaustive()
+    }
 }
 
 /// The parameters' value of one row, whether cores or the row itself hold it.

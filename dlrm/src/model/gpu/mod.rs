@@ -8,6 +8,7 @@
 mod parameters;
 mod pass;
 
+use std::fmt;
 use std::ops::Range;
 use std::time::Instant;
 
@@ -49,6 +50,12 @@ pub struct Gpu<F, D: Device> {
     /// Numbers of the device that the host asked for.
     fetched: Vec<F>,
     watched: bool,
+}
+
+impl<F, D: Device> fmt::Debug for Gpu<F, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gpu").field("interaction", &self.interaction).finish_non_exhaustive()
+    }
 }
 
 /// Weights and biases of each layer, one layer after the other, on the device.

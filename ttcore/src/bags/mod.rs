@@ -1,9 +1,20 @@
 //! A batch of one table: bags of row numbers in compressed sparse row form, validated once.
 
+mod error;
+mod index;
+mod kept;
+mod offsets;
+
 use core::fmt;
 use core::ops::Range;
 
 use crate::real::Real;
+use offsets::Bounds;
+
+pub use error::BagsError;
+pub use index::{Index, IndexSlice};
+pub use kept::{KeptLookups, Skip};
+pub use offsets::Offsets;
 
 /// How the rows of a bag become one output row (paper, Equation 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -25,87 +36,9 @@ impl Pooling {
     }
 }
 
-/// Where bags begin. Offsets have the type of the indices.
-#[derive(Clone, Copy, Debug)]
-pub enum Offsets<'a, I> {
-    /// `B + 1` entries: the first is 0, the last the number of lookups (`include_last_offset=True` in PyTorch).
-    WithLast(&'a [I]),
-    /// `B` entries: the last bag ends with the lookups (PyTorch's default).
-    Starts(&'a [I]),
-}
-
-/// Integers that number rows: `i32`, `i64`, `u32` or `u64`.
-pub trait Index: Copy + sealed::Sealed {
-    /// The indices as one of the four kinds.
-    fn slice(indices: &[Self]) -> IndexSlice<'_>;
-
-    /// The number itself, whatever its sign.
-    fn to_i128(self) -> i128;
-}
-
-mod sealed {
-    pub trait Sealed {}
-}
-
-/// Borrowed row numbers of one of the four kinds: match once, then loop.
-#[derive(Clone, Copy, Debug)]
-pub enum IndexSlice<'a> {
-    /// `i32` numbers.
-    I32(&'a [i32]),
-    /// `i64` numbers.
-    I64(&'a [i64]),
-    /// `u32` numbers.
-    U32(&'a [u32]),
-    /// `u64` numbers.
-    U64(&'a [u64]),
-}
-
-macro_rules! index {
-    ($($int:ty, $variant:ident;)*) => {$(
-        impl sealed::Sealed for $int {}
-        impl Index for $int {
-            fn slice(indices: &[Self]) -> IndexSlice<'_> {
-                IndexSlice::$variant(indices)
-            }
-
-            fn to_i128(self) -> i128 {
-                i128::from(self)
-            }
-        }
-    )*};
-}
-index! { i32, I32; i64, I64; u32, U32; u64, U64; }
-
-impl IndexSlice<'_> {
-    /// How many numbers there are.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::I32(s) => s.len(),
-            Self::I64(s) => s.len(),
-            Self::U32(s) => s.len(),
-            Self::U64(s) => s.len(),
-        }
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Number `j`. Negative numbers, which validation refuses, wrap.
-    fn get(&self, j: usize) -> u64 {
-        match self {
-            Self::I32(s) => s[j] as u64,
-            Self::I64(s) => s[j] as u64,
-            Self::U32(s) => u64::from(s[j]),
-            Self::U64(s) => s[j],
-        }
-    }
-}
-
 /// A batch of one table: `B` bags over `L` lookups, with pooling and optional per-sample weights.
 ///
-/// Borrowed and validated: every row number is below the table's rows, and offsets start at 0, never decrease and end
+/// Borrowed and validated: every row number is below the table's rows, and [`Offsets`] start at 0, never decrease and end
 /// at `L`. Bags may be empty (their output is zero) and there may be none.
 ///
 /// ```
@@ -117,77 +50,20 @@ impl IndexSlice<'_> {
 ///
 /// let error = Bags::<f32>::new(10, &[3, -1], Offsets::Starts(&[0]), Pooling::Sum, None).unwrap_err();
 /// assert_eq!(error.to_string(), "index -1 at position 1 is not a row of a table with 10 rows");
+///
+/// // A jagged tensor: one list of values for all features, one of offsets. The second feature's bags are 7, 8 and 9.
+/// let (values, offsets) = ([1u32, 2, 3, 7, 8, 9], [0i64, 2, 3, 5, 6]);
+/// let bags = Bags::<f32>::new(10, &values[3..6], Offsets::Window(&offsets[2..]), Pooling::Sum, None)?;
+/// assert_eq!((bags.bags(), bags.bag(0), bags.bag(1)), (2, 0..2, 2..3));
 /// # Ok::<(), ttcore::BagsError>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Bags<'a, F> {
     rows: u64,
     indices: IndexSlice<'a>,
-    offsets: IndexSlice<'a>,
-    bags: usize,
+    bounds: Bounds<'a>,
     pooling: Pooling,
     weights: Option<&'a [F]>,
-}
-
-/// Why a batch is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum BagsError {
-    /// A row number is negative or not below the table's rows.
-    IndexOutOfRange {
-        /// Position in `indices`.
-        position: usize,
-        /// The number there.
-        index: i128,
-        /// Rows of the table.
-        rows: u64,
-    },
-    /// [`Offsets::WithLast`] has no entry; zero bags are one entry, 0.
-    NoOffsets,
-    /// There are lookups but no bag for them.
-    LookupsWithoutBag {
-        /// Number of lookups.
-        lookups: usize,
-    },
-    /// The first offset is not 0.
-    FirstOffset {
-        /// The number there.
-        offset: i128,
-    },
-    /// An offset is smaller than the one before it.
-    OffsetDecreases {
-        /// Position in `offsets`.
-        position: usize,
-        /// The number before.
-        previous: i128,
-        /// The number there.
-        offset: i128,
-    },
-    /// A bag starts behind the last lookup.
-    OffsetOutOfRange {
-        /// Position in `offsets`.
-        position: usize,
-        /// The number there.
-        offset: i128,
-        /// Number of lookups.
-        lookups: usize,
-    },
-    /// The last of `B + 1` offsets is not the number of lookups.
-    LastOffset {
-        /// Position in `offsets`.
-        position: usize,
-        /// The number there.
-        offset: i128,
-        /// Number of lookups.
-        lookups: usize,
-    },
-    /// There is not one weight for each lookup.
-    WeightsLength {
-        /// Number of weights.
-        weights: usize,
-        /// Number of lookups.
-        lookups: usize,
-    },
 }
 
 impl<'a, F: Real> Bags<'a, F> {
@@ -198,10 +74,10 @@ impl<'a, F: Real> Bags<'a, F> {
     /// # Errors
     ///
     /// [`BagsError`], naming the position and the value.
-    pub fn new<I: Index>(
+    pub fn new<I: Index, O: Index>(
         rows: u64,
         indices: &'a [I],
-        offsets: Offsets<'a, I>,
+        offsets: Offsets<'a, O>,
         pooling: Pooling,
         weights: Option<&'a [F]>,
     ) -> Result<Self, BagsError> {
@@ -210,12 +86,21 @@ impl<'a, F: Real> Bags<'a, F> {
             return Err(BagsError::IndexOutOfRange { position, index: indices[position].to_i128(), rows });
         }
         let lookups = indices.len();
-        let bags = validate_offsets(&offsets, lookups)?;
+        let bounds = Bounds::new(offsets, lookups)?;
         if let Some(weights) = weights.filter(|w| w.len() != lookups) {
             return Err(BagsError::WeightsLength { weights: weights.len(), lookups });
         }
-        let (Offsets::WithLast(offsets) | Offsets::Starts(offsets)) = offsets;
-        Ok(Self { rows, indices: I::slice(indices), offsets: I::slice(offsets), bags, pooling, weights })
+        Ok(Self { rows, indices: I::slice(indices), bounds, pooling, weights })
+    }
+
+    /// Bags of one lookup each: [`Bags::new`] with [`Offsets::OnePerBag`], whose offsets have no type to name here.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bags::new`].
+    pub fn one_per_bag<I: Index>(rows: u64, indices: &'a [I], weights: Option<&'a [F]>) -> Result<Self, BagsError> {
+        // The mean of one is that one.
+        Self::new::<I, I>(rows, indices, Offsets::OnePerBag, Pooling::Sum, weights)
     }
 
     /// The same bags over other numbers of the same length, all below `rows`: the cache's addresses for rows.
@@ -234,7 +119,7 @@ impl<'a, F: Real> Bags<'a, F> {
 
     /// Number of bags, `B`.
     pub fn bags(&self) -> usize {
-        self.bags
+        self.bounds.bags()
     }
 
     /// Number of lookups, `L`.
@@ -282,9 +167,7 @@ impl<'a, F: Real> Bags<'a, F> {
     ///
     /// If `b >= B`.
     pub fn bag(&self, b: usize) -> Range<usize> {
-        assert!(b < self.bags, "bag {b} of {}", self.bags);
-        let end = if b + 1 < self.offsets.len() { self.offsets.get(b + 1) as usize } else { self.lookups() };
-        self.offsets.get(b) as usize..end
+        self.bounds.bag(b)
     }
 
     /// What the sum of bag `b` is multiplied by: 1, or one over its lookups for a mean. An empty bag's is 1.
@@ -297,18 +180,8 @@ impl<'a, F: Real> Bags<'a, F> {
     }
 
     /// Calls `visit` with the lookups of every bag, in order: faster than asking for each.
-    pub fn for_each_bag(&self, mut visit: impl FnMut(Range<usize>)) {
-        let mut start = 0;
-        let mut next = |end: usize| visit(core::mem::replace(&mut start, end)..end);
-        // The first offset is 0: every other one ends a bag, and the lookups end the last.
-        match self.offsets {
-            _ if self.bags == 0 => return,
-            IndexSlice::I32(offsets) => offsets[1..self.bags].iter().for_each(|&end| next(end as usize)),
-            IndexSlice::I64(offsets) => offsets[1..self.bags].iter().for_each(|&end| next(end as usize)),
-            IndexSlice::U32(offsets) => offsets[1..self.bags].iter().for_each(|&end| next(end as usize)),
-            IndexSlice::U64(offsets) => offsets[1..self.bags].iter().for_each(|&end| next(end as usize)),
-        }
-        next(self.lookups());
+    pub fn for_each_bag(&self, visit: impl FnMut(Range<usize>)) {
+        self.bounds.for_each(visit);
     }
 
     /// A 64-bit digest of the rows and bags: what [`Saved`](crate::Backend::Saved) values are bound to.
@@ -316,48 +189,12 @@ impl<'a, F: Real> Bags<'a, F> {
     /// Two different batches have the same digest with a probability of about 2^-64. Not a defence against an
     /// adversary, who could only harm their own step.
     pub fn fingerprint(&self) -> u64 {
-        let mut digest = mix(self.lookups() as u64 ^ (self.bags as u64).rotate_left(32));
+        let mut digest = mix(self.lookups() as u64 ^ (self.bags() as u64).rotate_left(32));
         // One multiplication a word, as this is in every step; the words of a batch are mixed once more at the end.
         let mut add = |word: u64| digest = (digest.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.for_each_row(&mut add);
         self.for_each_bag(|bag| add(bag.start as u64));
         mix(digest)
-    }
-}
-
-/// The number of bags of valid offsets.
-fn validate_offsets<I: Index>(offsets: &Offsets<'_, I>, lookups: usize) -> Result<usize, BagsError> {
-    let (entries, with_last) = match *offsets {
-        Offsets::WithLast(entries) => (entries, true),
-        Offsets::Starts(entries) => (entries, false),
-    };
-    let Some(first) = entries.first() else {
-        return match (with_last, lookups) {
-            (true, _) => Err(BagsError::NoOffsets),
-            (false, 0) => Ok(0),
-            (false, lookups) => Err(BagsError::LookupsWithoutBag { lookups }),
-        };
-    };
-    if first.to_i128() != 0 {
-        return Err(BagsError::FirstOffset { offset: first.to_i128() });
-    }
-    let mut previous = 0;
-    for (position, entry) in entries.iter().enumerate() {
-        let offset = entry.to_i128();
-        if offset < previous {
-            return Err(BagsError::OffsetDecreases { position, previous, offset });
-        }
-        if offset > lookups as i128 {
-            return Err(BagsError::OffsetOutOfRange { position, offset, lookups });
-        }
-        previous = offset;
-    }
-    match with_last {
-        true if previous != lookups as i128 => {
-            Err(BagsError::LastOffset { position: entries.len() - 1, offset: previous, lookups })
-        }
-        true => Ok(entries.len() - 1),
-        false => Ok(entries.len()),
     }
 }
 
@@ -369,35 +206,23 @@ fn mix(word: u64) -> u64 {
     word ^ (word >> 31)
 }
 
-impl fmt::Display for BagsError {
+/// Lists are as long as batches are large: what is printed is how long.
+impl<F: Real> fmt::Debug for Bags<'_, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::IndexOutOfRange { position, index, rows } => {
-                write!(f, "index {index} at position {position} is not a row of a table with {rows} rows")
-            }
-            Self::NoOffsets => write!(f, "offsets with a last entry cannot be empty: no bags are the one offset 0"),
-            Self::LookupsWithoutBag { lookups } => write!(f, "{lookups} lookups but no bags"),
-            Self::FirstOffset { offset } => write!(f, "the first offset is {offset}, not 0"),
-            Self::OffsetDecreases { position, previous, offset } => {
-                write!(f, "offset {offset} at position {position} is smaller than {previous} before it")
-            }
-            Self::OffsetOutOfRange { position, offset, lookups } => {
-                write!(f, "offset {offset} at position {position} is behind the last of {lookups} lookups")
-            }
-            Self::LastOffset { position, offset, lookups } => {
-                write!(f, "the last offset, {offset} at position {position}, is not the number of lookups, {lookups}")
-            }
-            Self::WeightsLength { weights, lookups } => {
-                write!(f, "{weights} per-sample weights for {lookups} lookups")
-            }
-        }
+        f.debug_struct("Bags")
+            .field("rows", &self.rows)
+            .field("bags", &self.bags())
+            .field("indices", &self.indices)
+            .field("pooling", &self.pooling)
+            .field("weighted", &self.weights.is_some())
+            .finish_non_exhaustive()
     }
 }
 
-impl core::error::Error for BagsError {}
-
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
+
     use super::*;
 
     fn bags<'a>(indices: &'a [i64], offsets: Offsets<'a, i64>) -> Result<Bags<'a, f32>, BagsError> {
@@ -422,6 +247,23 @@ mod tests {
     }
 
     #[test]
+    fn one_lookup_a_bag_needs_no_offsets() {
+        let indices = [3, 3, 9];
+        let [one, starts] = [Offsets::OnePerBag, Offsets::Starts(&[0, 1, 2])].map(|form| bags(&indices, form).unwrap());
+        assert_eq!((one.bags(), one.lookups(), one.scale(2)), (3, 3, 1.0));
+        let mut visited = alloc::vec::Vec::new();
+        one.for_each_bag(|bag| visited.push(bag));
+        assert_eq!(visited, [0..1, 1..2, 2..3]);
+        assert!((0..3).all(|b| one.bag(b) == starts.bag(b)));
+        assert_eq!(one.fingerprint(), starts.fingerprint());
+        let none = bags(&[], Offsets::OnePerBag).unwrap();
+        assert_eq!(none.fingerprint(), bags(&[], Offsets::Starts(&[])).unwrap().fingerprint());
+        none.for_each_bag(|_| panic!("there is none"));
+        let weights = Bags::one_per_bag(10, &[1u32, 2], Some(&[1f64][..]));
+        assert_eq!(weights.err().unwrap(), BagsError::WeightsLength { weights: 1, lookups: 2 });
+    }
+
+    #[test]
     fn every_error_names_position_and_value() {
         use BagsError::*;
         let error = |indices: &[i64], offsets: Offsets<'_, i64>| bags(indices, offsets).err().unwrap();
@@ -436,10 +278,51 @@ mod tests {
             error(&[1, 2], Offsets::WithLast(&[0, 2, 1, 2])),
             OffsetDecreases { position: 2, previous: 2, offset: 1 }
         );
-        assert_eq!(error(&[1], Offsets::Starts(&[0, 2])), OffsetOutOfRange { position: 1, offset: 2, lookups: 1 });
-        assert_eq!(error(&[1, 2], Offsets::WithLast(&[0, 1])), LastOffset { position: 1, offset: 1, lookups: 2 });
+        assert_eq!(
+            error(&[1], Offsets::Starts(&[0, 2])),
+            OffsetOutOfRange { position: 1, offset: 2, base: 0, lookups: 1 }
+        );
+        assert_eq!(
+            error(&[1, 2], Offsets::WithLast(&[0, 1])),
+            LastOffset { position: 1, offset: 1, base: 0, lookups: 2 }
+        );
         let weights = Bags::new(10, &[1u32, 2], Offsets::Starts(&[0]), Pooling::Sum, Some(&[1f64][..]));
         assert_eq!(weights.err().unwrap(), WeightsLength { weights: 1, lookups: 2 });
+    }
+
+    #[test]
+    fn a_window_begins_anywhere() {
+        let indices = [3, 3, 9, 0];
+        let whole = bags(&indices, Offsets::WithLast(&[0, 0, 3, 4])).unwrap();
+        for base in [0, 7, i64::MAX - 4] {
+            let entries = [0, 0, 3, 4].map(|entry| base + entry);
+            let window = bags(&indices, Offsets::Window(&entries)).unwrap();
+            assert!((0..3).all(|b| window.bag(b) == whole.bag(b)) && window.bags() == 3);
+            assert_eq!(window.fingerprint(), whole.fingerprint());
+        }
+        assert_eq!(bags(&[], Offsets::Window(&[5])).unwrap().bags(), 0);
+    }
+
+    #[test]
+    fn errors_of_a_window_name_what_was_given() {
+        let error = |entries: &[i64]| bags(&[1, 2], Offsets::Window(entries)).err().unwrap();
+        assert_eq!(error(&[]), BagsError::NoOffsets);
+        assert_eq!(error(&[-2, 0]), BagsError::NegativeOffset { offset: -2 });
+        assert_eq!(error(&[5, 7, 6]), BagsError::OffsetDecreases { position: 2, previous: 7, offset: 6 });
+        let behind = error(&[5, 8, 9]);
+        assert_eq!(behind, BagsError::OffsetOutOfRange { position: 1, offset: 8, base: 5, lookups: 2 });
+        assert_eq!(behind.to_string(), "offset 8 at position 1 is behind the last of 2 lookups from 5");
+        let last = error(&[5, 6]);
+        assert_eq!(last, BagsError::LastOffset { position: 1, offset: 6, base: 5, lookups: 2 });
+        assert_eq!(last.to_string(), "the last offset, 6 at position 1, is not the end of 2 lookups from 5");
+    }
+
+    #[test]
+    fn indices_and_offsets_of_different_types() {
+        let wide = Bags::<f32>::new(10, &[3i64, 9], Offsets::Starts(&[0u32, 1]), Pooling::Sum, None).unwrap();
+        let narrow = Bags::<f32>::new(10, &[3u32, 9], Offsets::WithLast(&[0u64, 1, 2]), Pooling::Sum, None).unwrap();
+        let one = Bags::<f32>::one_per_bag(10, &[3i32, 9], None).unwrap();
+        assert!([narrow, one].iter().all(|bags| bags.fingerprint() == wide.fingerprint() && bags.bag(1) == (1..2)));
     }
 
     #[test]
