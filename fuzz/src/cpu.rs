@@ -8,7 +8,7 @@ use ttcore_cpu::{Cpu, Threads};
 use ttcore_tests::batch::{Batch, Form, IndexType};
 use ttcore_tests::case::Case;
 use ttcore_tests::properties::steps::Story;
-use ttcore_tests::rules::RULES;
+use ttcore_tests::rules::{CORE_RULES, RULES};
 use ttcore_tests::{Device, equivalence};
 
 use crate::numbers::decode;
@@ -47,7 +47,8 @@ impl<'a> Arbitrary<'a> for Input {
         let lookups = batches.iter().map(Batch::lookups).max().unwrap_or(0) + spare;
         let layout = Layout::with_columns(tables, columns, stride + spare, bags + spare, lookups);
         let layout = layout.map_err(|_| arbitrary::Error::IncorrectFormat)?;
-        let updates = vec![Update { rule, core_lr_multiplier: multiplier, ..Update::sgd(0.125) }];
+        let core_rule = *u.choose(&CORE_RULES)?;
+        let updates = vec![Update { rule, core_rule, core_lr_multiplier: multiplier, ..Update::sgd(0.125) }];
         Ok(Self { story: Story { case: Case { layout, batches, seed }, updates }, parallel })
     }
 }
