@@ -44,6 +44,10 @@ VARIANTS = [
 ELEMENT_WISE = ("compressed, calibrated, SGD with multiplier 30", ["--tt-scale", "calibrated", "--tt-rule", "element-wise"])
 
 
+class Failed(Exception):
+    """A command that ended with an error: its last words."""
+
+
 class Study:
     """Runs of one program in one folder."""
 
@@ -52,8 +56,10 @@ class Study:
         self.pool = concurrent.futures.ThreadPoolExecutor(args.jobs)
 
     def command(self, *options):
-        return subprocess.run([self.dlrm, *map(str, options)], check=True, stdout=subprocess.PIPE,
-                              stderr=subprocess.DEVNULL).stdout
+        run = subprocess.run([self.dlrm, *map(str, options)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if run.returncode != 0:
+            raise Failed(run.stderr.decode(errors="replace").strip().splitlines()[-1:])
+        return run.stdout
 
     def prepared(self, name, seed):
         """The lines of a set, and options that go with it."""
@@ -78,14 +84,16 @@ class Study:
         data, more = self.prepared(name, seed)
         label = "_".join([name, str(seed), *options]).replace("--", "").replace("/", "")
         outcome, model = self.dir / "out" / f"{label}.json", self.dir / "models" / label
-        if not outcome.is_file() or (keep and not model.is_dir()):
+        if not outcome.is_file() or (keep and not (model / "final.safetensors").is_file()):
             kept = ["--checkpoint-dir", model] if keep else []
             outcome.parent.mkdir(exist_ok=True)
             try:
                 report = self.command("train", "--data", data, "--seed", seed, "--threads", 1, "--json", *more, *options,
                                       *kept)
-            except subprocess.CalledProcessError:
-                # A run that diverges is a result, too.
+            except Failed as failure:
+                # A run that diverges is a result, too; anything else is a failure of the study.
+                if "nothing was updated with it" not in str(failure) and "diverged" not in str(failure):
+                    raise
                 report = json.dumps({"test": {"auc": 0.5, "log_loss": float("nan")}, "validation": {"auc": 0.5},
                                      "ratio": float("nan"), "failed": True}).encode()
             outcome.write_bytes(report)

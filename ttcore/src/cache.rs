@@ -126,12 +126,11 @@ impl FrequencyCache {
     }
 
     /// About how many bytes a cache of so many slots takes that counts so many rows: see [`FrequencyCache::bytes`].
-    pub fn bytes_of(slots: usize, max_counted: usize) -> usize {
+    pub fn bytes_of(slots: usize, max_counted: usize) -> u128 {
         // A hash table is a power of two of places, of which up to 7 in 8 are taken; each has a byte beside its entry.
-        let places = |entries: usize| (entries as u64 * 8 / 7 + 1).next_power_of_two() as usize;
-        let entry = size_of::<(u64, u64)>() + 1;
-        let slot = size_of::<Option<u64>>();
-        slots.saturating_mul(slot).saturating_add((places(slots) + places(max_counted)).saturating_mul(entry))
+        let places = |entries: usize| (entries as u128 * 8 / 7 + 1).next_power_of_two();
+        let entry = size_of::<(u64, u64)>() as u128 + 1;
+        slots as u128 * size_of::<Option<u64>>() as u128 + (places(slots) + places(max_counted)) * entry
     }
 
     /// Number of slots.

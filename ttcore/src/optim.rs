@@ -30,8 +30,8 @@
 //! ```
 //!
 //! A first step moves a slice by `lr` whatever the scale of the loss, the batch or the other cores, later ones by less:
-//! nothing is left to tune for a table, and a step cannot run away. A cached row learns alike: `w` for `G_k[i]`. The state is
-//! one number a block, less than a hundredth of that of Adagrad. Multiplying a core by a number and its neighbour by the inverse changes gradients by the inverse too,
+//! at the rate of SGD for dense tables, nothing is left to tune for a table. A cached row learns alike: `w` for `G_k[i]`. The
+//! state is one number a block, for slices less than a hundredth of that of Adagrad. Multiplying a core by a number and its neighbour by the inverse changes gradients by the inverse too,
 //! but not steps: cores should begin with slices of about the same size, as those of
 //! [`Scale::Isometric`](crate::init::Scale::Isometric) do, all but the largest, which may be smaller.
 //!
@@ -140,7 +140,7 @@ impl Update {
         Self { rule: Rule::Sgd, core_rule: CoreRule::ElementWise, lr, core_lr_multiplier: 1.0, step: 1 }
     }
 
-    /// The learning rate of the cores.
+    /// The learning rate of the cores, and of all blocks of a rule of blocks.
     pub fn core_lr(&self) -> f64 {
         self.lr * self.core_lr_multiplier
     }

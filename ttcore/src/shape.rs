@@ -229,11 +229,11 @@ impl TtShape {
         self.row_factors.iter().sum()
     }
 
-    /// The number of slice `G_k[i]` among all, those of `G_1` first.
+    /// The number of slice `G_k[i]` (`k` from 0) among all, those of `G_1` first; [`TtShape::slices`] for `k = d`, `i = 0`.
     ///
     /// # Panics
     ///
-    /// If `k >= d`.
+    /// If `k > d`.
     pub fn slice_number(&self, k: usize, i: usize) -> usize {
         self.row_factors[..k].iter().sum::<usize>() + i
     }

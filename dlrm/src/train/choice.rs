@@ -28,5 +28,5 @@ fn bytes(config: &TableConfig) -> u128 {
     let cached = config.table().cores().map_or(0, |_| config.table().dense_rows() as usize);
     let counter =
         if cached > 0 { FrequencyCache::bytes_of(cached, FrequencyCache::default_max_counted(cached)) } else { 0 };
-    numbers * BYTES + counter as u128
+    numbers * BYTES + counter
 }

@@ -31,9 +31,9 @@ pub struct TtSettings {
     pub scale: ScaleName,
     /// The update rule of their cores.
     pub rule: CoreRuleName,
-    /// What the learning rate is multiplied by for their cores; [`default_lr_multiplier`] if not given.
+    /// What the learning rate is multiplied by for their cores, with AdaGrad-Norm for cached rows too; [`default_lr_multiplier`] if not given.
     pub lr_multiplier: Option<f64>,
-    /// Not trained: for experiments.
+    /// Not trained, those that stay dense neither: for experiments.
     pub frozen: bool,
 }
 
@@ -196,7 +196,7 @@ impl TrainSettings {
                         return Ok(settings);
                     }
                     kept_dense.push(KeptDense { table: number, rows, ratio });
-                    Ok(dense(false))
+                    Ok(dense(self.tt.frozen))
                 }
                 None => Ok(dense(false)),
             }

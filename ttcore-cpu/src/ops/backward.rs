@@ -150,6 +150,7 @@ impl<F: Real> Backward<'_, F> {
             // A gradient that is one product, of few rows if its norm is needed, can be subtracted as it is computed, without
             // being written.
             let most = if sink.needs_square() { SQUARED_ROWS / tree.product_rows(k - 1) } else { tree.block(k) };
+            let mut written = false;
             let at_once = k > 1 && sink.subtracts() && level.nodes(group).len() <= most;
             for (number, block) in blocks(level.nodes(group), if k == 1 { 1 } else { tree.block(k) }).enumerate() {
                 let grads = &mut grads[..block.len() * len];
@@ -185,19 +186,22 @@ impl<F: Real> Backward<'_, F> {
                     kernels.gemm([stacked, rank, width], grads, (width, 1), transposed, rank, parents, rank, false);
                 }
                 let (size, slice_grad) = ([rank, width, stacked], &mut slice_grad[..range.len()]);
-                if !at_once {
+                // Factors may under- or overflow, or cancel, where their product does not: then it is written after all.
+                let square =
+                    if at_once && sink.needs_square() { square(kernels, stack, rank, grads, width) } else { F::one() };
+                if !(at_once && square.is_finite() && square > F::zero()) {
                     kernels.gemm(size, stack, (1, rank), grads, width, slice_grad, width, number > 0);
+                    written = true;
                     continue;
                 }
                 // SAFETY: a slice and its state belong to the task that has its group; other regions do not read them.
-                let rate = unsafe { sink.block_rate(&owned, || square(kernels, stack, rank, grads, width)) };
-                let Some(rate) = rate.filter(|&rate| rate != F::zero()) else { continue };
+                let Some(rate) = (unsafe { sink.block_rate(&owned, || square) }) else { continue };
                 stack.iter_mut().for_each(|w| *w *= -rate);
                 // SAFETY: as above.
                 let slice = unsafe { sink.params.get_mut(range.clone()) };
                 kernels.gemm(size, stack, (1, rank), grads, width, slice, width, true);
             }
-            if k > 1 && !at_once {
+            if written {
                 // SAFETY: a slice belongs to the task that has its group; other regions do not read it.
                 unsafe { sink.apply(kernels, owned, &slice_grad[..range.len()]) };
             }

@@ -124,7 +124,7 @@ impl<'c, F: Real> RawSink<'c, F> {
     }
 
     /// How many times the gradient of a slice, or of a row under a rule of blocks, is subtracted; `square`, asked for where
-    /// the rule needs it, is the sum of its squares. None where more is done.
+    /// the rule needs it, is the sum of its squares. None where nothing is, or more than that.
     ///
     /// # Safety
     ///
@@ -140,15 +140,13 @@ impl<'c, F: Real> RawSink<'c, F> {
                     _ => return None,
                 };
                 let square = square();
-                // Not even rounded below zero, where it was found from products.
-                if square.is_nan() || square > F::zero() {
-                    // SAFETY: the caller answers for exclusivity, and the state of an update may be written.
-                    let state = unsafe { self.target.get_mut(number..number + 1) };
-                    state[0] += square;
-                    Some(lr / (state[0].sqrt() + F::of(eps)))
-                } else {
-                    Some(F::zero())
+                if square == F::zero() {
+                    return None;
                 }
+                // SAFETY: the caller answers for exclusivity, and the state of an update may be written.
+                let state = unsafe { self.target.get_mut(number..number + 1) };
+                state[0] += square;
+                Some(lr / (state[0].sqrt() + F::of(eps)))
             }
             (CoreRule::ElementWise, Owned::Slice { .. }) if update.rule == Rule::Sgd => Some(lr),
             _ => None,
@@ -176,7 +174,7 @@ impl<'c, F: Real> RawSink<'c, F> {
             (Kind::Update(_), Owned::Slice { .. } | Owned::Row { .. }) if self.layout.slices() > 0 => {
                 // SAFETY: the caller answers for exclusivity.
                 let rate = unsafe { self.block_rate(&owned, || kernels.dot(grads, grads)) };
-                if let Some(rate) = rate.filter(|&rate| rate != F::zero()) {
+                if let Some(rate) = rate {
                     // SAFETY: the caller answers for exclusivity, and the parameters of an update may be written.
                     kernels.axpy(-rate, grads, unsafe { self.params.get_mut(range) });
                 }

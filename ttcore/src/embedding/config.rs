@@ -11,12 +11,13 @@ use crate::table::Table;
 /// How one table is held, initialised and trained.
 ///
 /// ```
-/// use ttcore::{Rule, TableConfig, TtShape};
+/// use ttcore::{CoreRule, Rule, TableConfig, TtShape};
 ///
 /// let shape = TtShape::paper(10_131_227, 16, 3, 32)?;
 /// let config = TableConfig::tt(shape)
-///     .with_cache(1013)? // 0.01% of the rows, as the paper recommends
-///     .with_rule(Rule::Adagrad { eps: 1e-10 });
+///     .with_cache(101_312)? // 1% of the rows
+///     .with_rule(Rule::Adagrad { eps: 1e-10 }) // element by element, for cores and cached rows
+///     .with_core_rule(CoreRule::ADAGRAD_NORM); // back to the default, block by block
 /// # Ok::<(), ttcore::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +29,7 @@ pub struct TableConfig {
     pub(super) rule: Rule,
     /// That of blocks, if the table has cores.
     pub(super) core_rule: CoreRule,
-    /// What the learning rate is multiplied by for the cores.
+    /// What the learning rate is multiplied by for the cores, with a rule of blocks for cached rows too.
     pub(super) core_lr_multiplier: f64,
     /// Rows whose accesses are counted at most.
     pub(super) max_counted: Option<usize>,
@@ -58,11 +59,12 @@ impl TableConfig {
     }
 
     fn new(table: Table) -> Self {
+        let core_rule = table.cores().map_or(CoreRule::ElementWise, |_| CoreRule::ADAGRAD_NORM);
         Self {
             table,
             init: CoreInit::default(),
             rule: Rule::Sgd,
-            core_rule: CoreRule::ADAGRAD_NORM,
+            core_rule,
             core_lr_multiplier: 1.0,
             max_counted: None,
             frozen: false,
@@ -93,19 +95,23 @@ impl TableConfig {
         self
     }
 
-    /// Another update rule, of all parameters: of the cores too, element by element.
+    /// Another update rule, of all parameters: of the cores too, element by element, whatever [`TableConfig::with_core_rule`]
+    /// said before. It goes first where both are given.
     pub fn with_rule(mut self, rule: Rule) -> Self {
         (self.rule, self.core_rule) = (rule, CoreRule::ElementWise);
         self
     }
 
-    /// A rule of blocks for slices and cached rows, or none. Nothing changes for a dense table.
+    /// A rule of blocks for slices and cached rows, or none; after [`TableConfig::with_rule`]. Nothing changes for a dense table.
     pub fn with_core_rule(mut self, rule: CoreRule) -> Self {
-        self.core_rule = rule;
+        if self.table.cores().is_some() {
+            self.core_rule = rule;
+        }
         self
     }
 
-    /// Another learning rate for cores than for dense and cached rows: see [`crate::init`].
+    /// Another learning rate for cores than for dense and cached rows, or, with a rule of blocks, for slices and cached rows than
+    /// for other tables: see [`crate::init`]. AdaGrad-Norm fits a rate of SGD as it is, and 10 times one of Adagrad or Adam.
     pub fn with_core_lr_multiplier(mut self, multiplier: f64) -> Self {
         self.core_lr_multiplier = multiplier;
         self

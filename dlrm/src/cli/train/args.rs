@@ -109,11 +109,11 @@ pub(in crate::cli) struct Args {
     /// Update rule of the cores
     #[arg(long, value_enum, default_value_t = CoreRuleName::AdagradNorm, help_heading = "Compressed tables")]
     tt_rule: CoreRuleName,
-    /// What the learning rate is multiplied by for cores [default: 1; 10 with adagrad-norm beside --optimizer adagrad; 30 for
+    /// What the learning rate is multiplied by for cores, with adagrad-norm for cached rows too [default: 1; 10 with adagrad-norm beside --optimizer adagrad; 30 for
     /// calibrated cores with SGD element by element]
     #[arg(long, help_heading = "Compressed tables")]
     tt_lr_multiplier: Option<f64>,
-    /// Leave compressed tables as they are drawn, for experiments
+    /// Leave the --tt-tables largest tables as they are drawn, for experiments
     #[arg(long, help_heading = "Compressed tables")]
     freeze_tt: bool,
     /// Settings of single tables, which go before the others: see the example in --help
