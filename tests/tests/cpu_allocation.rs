@@ -3,9 +3,7 @@
 mod counting;
 
 use counting::{allocations_of, count_this_thread, pool};
-use ttcore::{
-    Bags, CoreRule, EmbeddingBagCollection, KeptLookups, Mode, Offsets, Pooling, Rule, Skip, TableConfig, TtShape,
-};
+use ttcore::{Bags, CoreRule, EmbeddingBagCollection, Mode, Offsets, Pooling, Rule, TableConfig, TtShape};
 use ttcore_cpu::{Cpu, Threads};
 
 /// Allocations of some steps of batches of different sizes, after one round of them.
@@ -56,18 +54,4 @@ fn a_step_allocates_nothing() {
     let pool = pool();
     let threads = Threads::shared(pool.clone());
     assert_eq!(pool.install(move || allocations(threads)), 0, "on two threads");
-}
-
-#[test]
-fn skipping_padding_allocates_nothing() {
-    count_this_thread();
-    let indices: Vec<i64> = (0..4000).map(|j| j * j % 1001 - 1).collect();
-    let offsets: Vec<u32> = (0..500).map(|b| b * 8).collect();
-    let (weights, skip) = (vec![0.5f32; indices.len()], Skip { padding: Some(7), negative: true });
-    let mut kept = KeptLookups::with_capacity(offsets.len(), indices.len());
-    let allocations = allocations_of(|| {
-        let bags = kept.fill(skip, 1000, &indices, Offsets::Starts(&offsets), Pooling::Mean, Some(&weights[..]));
-        assert!(bags.expect("bags").lookups() < indices.len());
-    });
-    assert_eq!(allocations, 0);
 }
