@@ -17,16 +17,20 @@ pub struct KeptDense {
     pub ratio: f64,
 }
 
-/// How many times less memory training holds for a table as `compressed` than as `dense`: parameters, optimiser state, and
-/// the counter of a cache.
+/// How many times smaller a table is as `compressed` than as `dense`: what is kept to predict with, or what training holds
+/// with optimiser state and a cache's counter, whichever gains less.
 pub(super) fn ratio(dense: &TableConfig, compressed: &TableConfig) -> f64 {
-    bytes(dense) as f64 / bytes(compressed) as f64
+    let ratio = |bytes: fn(&TableConfig) -> u128| bytes(dense) as f64 / bytes(compressed) as f64;
+    ratio(model_bytes).min(ratio(training_bytes))
 }
 
-fn bytes(config: &TableConfig) -> u128 {
-    let numbers = config.table().parameters() as u128 + config.state_layout().len() as u128;
+fn model_bytes(config: &TableConfig) -> u128 {
+    config.table().parameters() as u128 * BYTES
+}
+
+fn training_bytes(config: &TableConfig) -> u128 {
     let cached = config.table().cores().map_or(0, |_| config.table().dense_rows() as usize);
     let counter =
         if cached > 0 { FrequencyCache::bytes_of(cached, FrequencyCache::default_max_counted(cached)) } else { 0 };
-    numbers * BYTES + counter
+    model_bytes(config) + config.state_layout().len() as u128 * BYTES + counter
 }

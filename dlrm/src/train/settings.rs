@@ -21,7 +21,7 @@ use crate::presets::Preset;
 pub struct TtSettings {
     /// How many of the largest tables; those that would not get smaller by [`TtSettings::min_ratio`] stay dense.
     pub tables: usize,
-    /// How many times less memory a table must take in training, cache and optimiser state included.
+    /// How many times smaller a table must get, cached rows included, and in training with optimiser state and counters too.
     pub min_ratio: f64,
     /// Their TT-rank.
     pub rank: usize,

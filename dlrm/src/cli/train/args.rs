@@ -94,7 +94,7 @@ pub(in crate::cli) struct Args {
     /// How many of the largest tables are held as tensor trains, if they get smaller by --tt-min-ratio
     #[arg(long, default_value_t = 7, help_heading = "Compressed tables")]
     tt_tables: usize,
-    /// How many times less memory a table must take in training to be compressed, cache and optimiser state included; 0: all
+    /// How many times smaller a table must get to be compressed, cache and optimiser state included; 0: all are compressed
     #[arg(long, value_name = "RATIO", default_value_t = MIN_RATIO, help_heading = "Compressed tables")]
     tt_min_ratio: f64,
     /// Their TT-rank
