@@ -11,7 +11,6 @@ use crate::check;
 use crate::error::Error;
 use crate::optim::{CoreRule, Update};
 use crate::real::Real;
-use crate::state::StateLayout;
 use crate::table::Table;
 
 pub(super) fn backward<F: Real>(
@@ -94,7 +93,7 @@ fn apply<F: Real>(
     let core_grads = &mut cores[..table.core_parameters()];
     core_grads.fill(F::zero());
     add_core_grads(table, batch, params, row_grads, core_grads, products);
-    let (layout, dim) = (update.state_layout(table), table.dim());
+    let dim = table.dim();
     if let (CoreRule::AdagradNorm { eps }, Some(shape)) = (update.core_rule, table.cores()) {
         let mut step = |number: usize, block: Range<usize>, grads: &[F]| {
             CoreRule::adagrad_norm(eps, update.core_lr(), &mut params[block], grads, &mut state[number]);
@@ -112,12 +111,12 @@ fn apply<F: Real>(
         }
         return;
     }
-    apply_to(0..core_grads.len(), &update, &layout, update.core_lr(), params, core_grads, state);
+    apply_to(0..core_grads.len(), &update, update.core_lr(), params, core_grads, state);
 
     if update.rule.keeps_untouched() {
         for (&address, row_grad) in batch.unique.iter().zip(row_grads.chunks_exact(dim)) {
             if let Some(range) = table.dense_row(address) {
-                apply_to(range, &update, &layout, update.lr, params, row_grad, state);
+                apply_to(range, &update, update.lr, params, row_grad, state);
             }
         }
     } else {
@@ -125,7 +124,7 @@ fn apply<F: Real>(
         for address in table.core_rows()..table.addresses() {
             let touched = batch.position.get(&address).map(|&unique| &row_grads[unique * dim..][..dim]);
             if let Some(range) = table.dense_row(address) {
-                apply_to(range, &update, &layout, update.lr, params, touched.unwrap_or(&zeros), state);
+                apply_to(range, &update, update.lr, params, touched.unwrap_or(&zeros), state);
             }
         }
     }
@@ -149,20 +148,11 @@ fn add_core_grads<F: Real>(
 }
 
 /// Applies the rule to a range of the parameters, with the same range of each plane of the state.
-fn apply_to<F: Real>(
-    range: Range<usize>,
-    update: &Update,
-    layout: &StateLayout,
-    lr: f64,
-    params: &mut [F],
-    grads: &[F],
-    state: &mut [F],
-) {
-    let second = layout.plane(1, range.clone());
-    let (before, behind) = state.split_at_mut(second.start.max(layout.plane(0, range.clone()).end).min(state.len()));
-    let first = &mut before[layout.plane(0, range.clone())];
-    let second = behind.get_mut(..second.len()).unwrap_or_default();
-    update.apply(lr, &mut params[range], grads, [first, second]);
+fn apply_to<F: Real>(range: Range<usize>, update: &Update, lr: f64, params: &mut [F], grads: &[F], state: &mut [F]) {
+    let parameters = params.len();
+    let (first, second) = state.split_at_mut(parameters.min(state.len()));
+    let planes = [first, second].map(|plane| plane.get_mut(range.clone()).unwrap_or_default());
+    update.apply(lr, &mut params[range], grads, planes);
 }
 
 fn check_sink<F: Real>(t: usize, table: &Table, sink: &Sink<'_, Reference<F>>) -> Result<(), Error> {
