@@ -31,7 +31,8 @@ pub struct TtSettings {
     pub scale: ScaleName,
     /// The update rule of their cores.
     pub rule: CoreRuleName,
-    /// What the learning rate is multiplied by for their cores, with AdaGrad-Norm for cached rows too; [`default_lr_multiplier`] if not given.
+    /// What the learning rate is multiplied by for their cores, with AdaGrad-Norm for cached rows too;
+    /// [`default_lr_multiplier`] if not given.
     pub lr_multiplier: Option<f64>,
     /// Not trained, those that stay dense neither: for experiments.
     pub frozen: bool,
