@@ -7,7 +7,7 @@ use ttcore::cache::CacheState;
 
 use super::error::CheckpointErrorKind;
 use super::file::{Entry, Reader, Writer, dtype};
-use crate::model::{Dlrm, Engine, ModelConfig};
+use crate::model::{Dlrm, Engine, ModelConfig, TableTensor, table_tensors};
 
 /// Numbers taken from the backend at a time.
 const PIECE: usize = 1 << 18;
@@ -65,36 +65,10 @@ fn tensors(config: &ModelConfig, dtype: Dtype) -> Vec<Tensor> {
         }
     }
     for (table, config) in config.tables().iter().enumerate() {
-        let content = config.table();
-        let mut parts: Vec<(String, Vec<usize>, usize)> = Vec::new();
-        if let Some(shape) = content.cores() {
-            let (m, n, r) = (shape.row_factors(), shape.col_factors(), shape.ranks());
-            parts.extend((0..shape.cores()).map(|k| {
-                (format!("tables.{table}.core.{k}"), vec![m[k], r[k], n[k], r[k + 1]], shape.core_range(k).start)
-            }));
-        }
-        let rows = content.dense_rows() as usize;
-        if rows > 0 {
-            let name = if content.cores().is_some() { "cache.values" } else { "rows" };
-            parts.push((format!("tables.{table}.{name}"), vec![rows, content.dim()], content.core_parameters()));
-        }
-        for (name, shape, start) in &parts {
-            push(name.clone(), shape.clone(), Place::Parameters { table, start: *start });
-        }
-        let layout = config.state_layout();
-        // A rule of blocks has a number for each.
-        if let (Some(shape), 1..) = (content.cores(), layout.slices()) {
-            let cores = (0..shape.cores()).map(|k| (shape.row_factors()[k], shape.slice_number(k, 0)));
-            let rows = [(layout.rows(), layout.slices())];
-            for ((name, ..), (blocks, start)) in parts.iter().zip(cores.chain(rows)) {
-                push(format!("{name}.state.0"), vec![blocks], Place::State { table, start });
-            }
-        }
-        for plane in 0..layout.planes() {
-            for (name, shape, start) in &parts {
-                let start = layout.plane(plane, *start..*start).start;
-                push(format!("{name}.state.{plane}"), shape.clone(), Place::State { table, start });
-            }
+        for TableTensor { name, shape, state, range } in table_tensors(config) {
+            let start = range.start;
+            let place = if state { Place::State { table, start } } else { Place::Parameters { table, start } };
+            push(format!("tables.{table}.{name}"), shape, place);
         }
     }
     tensors

@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use ttcore::Real;
 
+use super::tensors::{TableTensor, table_tensors};
 use super::{Dlrm, Engine, loss};
 
 /// Numbers taken from the backend at a time.
@@ -132,35 +133,11 @@ impl<B: Engine> Dlrm<B> {
             }
         }
         for (number, config) in self.config.tables().iter().enumerate() {
-            let table = config.table();
-            let mut parts = Vec::new();
-            if let Some(shape) = table.cores() {
-                parts.extend((0..shape.cores()).map(|k| (format!("core.{k}"), shape.core_range(k))));
-            }
-            let rows = if parts.is_empty() { "rows" } else { "cache.values" };
-            parts.push((rows.to_owned(), table.core_parameters()..table.parameters()));
-            for (part, range) in &parts {
-                if !self.all_finite(queue, self.tables.parameters_view(number)?, range.clone())? {
-                    return Ok(Some(format!("tables.{number}.{part}")));
-                }
-            }
-            let layout = config.state_layout();
-            // A rule of blocks has a number for each.
-            if let (Some(shape), 1..) = (table.cores(), layout.slices()) {
-                let cores = (0..shape.cores()).map(|k| shape.slice_number(k, 0)..shape.slice_number(k + 1, 0));
-                let rows = std::iter::once(layout.slices()..layout.len());
-                for ((part, _), range) in parts.iter().zip(cores.chain(rows)) {
-                    if !self.all_finite(queue, self.tables.state_view(number)?, range)? {
-                        return Ok(Some(format!("tables.{number}.{part}.state.0")));
-                    }
-                }
-            }
-            for plane in 0..layout.planes() {
-                for (part, range) in &parts {
-                    let range = layout.plane(plane, range.clone());
-                    if !self.all_finite(queue, self.tables.state_view(number)?, range)? {
-                        return Ok(Some(format!("tables.{number}.{part}.state.{plane}")));
-                    }
+            for TableTensor { name, state, range, .. } in table_tensors(config) {
+                let tables = &self.tables;
+                let view = if state { tables.state_view(number) } else { tables.parameters_view(number) }?;
+                if !self.all_finite(queue, view, range)? {
+                    return Ok(Some(format!("tables.{number}.{name}")));
                 }
             }
         }

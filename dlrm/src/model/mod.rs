@@ -29,6 +29,7 @@ mod loss;
 mod mlp;
 mod parallel;
 mod phases;
+mod tensors;
 
 use std::fmt;
 use std::time::Instant;
@@ -51,6 +52,7 @@ pub use linear::Linear;
 pub use loss::{binary_cross_entropy, sigmoid};
 pub use mlp::Mlp;
 pub use phases::Phases;
+pub(crate) use tensors::{TableTensor, table_tensors};
 
 /// Random stream of the MLPs, apart from those of the tables.
 const MLP_STREAM: u64 = 1 << 63;
