@@ -53,6 +53,7 @@ pub mod plans;
 pub mod properties;
 pub mod rules;
 pub mod runner;
+pub mod session;
 pub mod tolerance;
 
 pub use device::Device;
@@ -85,6 +86,9 @@ macro_rules! conformance {
             ; // The layers.
             cache: is_a_map_of_rows;
             layer: stale_batches_are_refused, room_for_batches, collections_restore, statistics, layers_go_to_other_threads;
+            session: is_a_collection_on_other_memory, many_threads_look_up_at_once, the_next_batch_is_grouped_beside_a_step,
+                batches_go_on_when_there_is_more_room, tables_are_trained_in_another_way_later,
+                parameters_there_are_and_batches_seen_once;
             plans: values_of_another_plan, batches_of_another_collection;
         }
     };

@@ -54,7 +54,7 @@ where
     fits(&(&plan, &group, &saved, &scratch));
     let sink: Sink<'_, B> = Sink::Frozen { params: B::view(&params) };
     fits(&sink);
-    fits(&Expand::<'_, B> { table: 0, params: B::view(&params), rows: &rows, out: B::view_mut(&mut out) });
+    fits(&Expand::<'_, '_, B> { table: 0, params: B::view(&params), rows: &rows, out: B::view_mut(&mut out) });
 
     let config = TableConfig::tt(shape()).with_cache(100).expect("a cache");
     let mut tables = EmbeddingBagCollection::new(backend, queue, vec![config], LOOKUPS, LOOKUPS, 1).expect("tables");

@@ -125,6 +125,14 @@ impl<F: Element> Backend for Cpu<F> {
         &mut view[range]
     }
 
+    fn reborrow<'a>(view: &'a mut &mut [F]) -> &'a mut [F] {
+        view
+    }
+
+    fn read_only<'a>(view: Self::ViewMut<'a>) -> Self::View<'a> {
+        view
+    }
+
     fn upload(&self, _threads: &mut Threads, from: &[F], to: &mut [F]) -> Result<(), Error> {
         check::length("upload", None, from.len(), to.len())?;
         to.copy_from_slice(from);
@@ -253,12 +261,12 @@ impl<F: Element> Backend for Cpu<F> {
         collected
     }
 
-    fn expand_rows<'a>(
+    fn expand_rows<'a, 'r>(
         &self,
         threads: &mut Threads,
         plan: &Plan,
         _scratch: &mut Scratch<F>,
-        wanted: impl IntoIterator<Item = Expand<'a, Self>>,
+        wanted: impl IntoIterator<Item = Expand<'a, 'r, Self>>,
     ) -> Result<(), Error> {
         let wanted: Vec<_> = wanted.into_iter().collect();
         for Expand { table, params, rows, out } in &wanted {

@@ -112,6 +112,14 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
         view.part(range)
     }
 
+    fn reborrow<'a>(view: &'a mut ViewMut<'_, F>) -> ViewMut<'a, F> {
+        view.reborrow()
+    }
+
+    fn read_only<'a>(view: Self::ViewMut<'a>) -> Self::View<'a> {
+        view.read_only()
+    }
+
     fn upload(&self, queue: &mut D::Queue, from: &[F], to: ViewMut<'_, F>) -> Result<(), Error> {
         check::length("upload", None, from.len(), to.len())?;
         // SAFETY: the view is exclusive and has as many numbers.
@@ -244,12 +252,12 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
         step.backward(D::address(&saved.memory), grad_out.address())
     }
 
-    fn expand_rows<'a>(
+    fn expand_rows<'a, 'r>(
         &self,
         queue: &mut D::Queue,
         plan: &Plan,
         scratch: &mut Scratch<D>,
-        wanted: impl IntoIterator<Item = Expand<'a, Self>>,
+        wanted: impl IntoIterator<Item = Expand<'a, 'r, Self>>,
     ) -> Result<(), Error> {
         let layout = &*plan.layout;
         plan.check::<F>("scratch", &scratch.layout, scratch.make)?;

@@ -62,7 +62,7 @@ impl<F> View<'_, F> {
     }
 }
 
-impl<F> ViewMut<'_, F> {
+impl<'a, F> ViewMut<'a, F> {
     /// A view of `len` numbers that someone else owns, to write.
     ///
     /// # Safety
@@ -92,6 +92,16 @@ impl<F> ViewMut<'_, F> {
         let Self { address, len, numbers } = self;
         let back = part_address::<F>(address, len, &(at..len));
         (Self { address, len: at, numbers }, Self { address: back, len: len - at, numbers })
+    }
+
+    /// The same view for a while.
+    pub fn reborrow(&mut self) -> ViewMut<'_, F> {
+        ViewMut { address: self.address, len: self.len, numbers: PhantomData }
+    }
+
+    /// The same view, from now on only to read.
+    pub fn read_only(self) -> View<'a, F> {
+        View { address: self.address, len: self.len, numbers: PhantomData }
     }
 
     pub(crate) fn part(self, range: Range<usize>) -> Self {

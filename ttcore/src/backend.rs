@@ -1,6 +1,6 @@
 //! The contract between the mathematics and the machine that computes it.
 //!
-//! A backend has memory (ten small functions) and four operations. Operations work on **several tables of different
+//! A backend has memory (twelve small functions) and four operations. Operations work on **several tables of different
 //! shapes at once**, so that all of a model's tables share one parallel region or launch, and on **borrowed views**, so
 //! that memory of another framework is used where it lies. Four values carry a batch through them:
 //!
@@ -59,13 +59,13 @@ pub enum Sink<'a, B: Backend> {
 }
 
 /// Rows wanted of one table in a [`Backend::expand_rows`] call.
-pub struct Expand<'a, B: Backend> {
+pub struct Expand<'a, 'r, B: Backend> {
     /// Which table of the plan.
     pub table: usize,
     /// Its parameters `[Table::parameters]`.
     pub params: B::View<'a>,
     /// Addresses of the rows, `n` of them in any order, all below [`Table::addresses`](crate::Table::addresses).
-    pub rows: &'a [u64],
+    pub rows: &'r [u64],
     /// Where they go, `[n][N]`.
     pub out: B::ViewMut<'a>,
 }
@@ -136,6 +136,10 @@ pub trait Backend: Sized + Send + Sync + 'static {
     fn slice<'a>(view: Self::View<'a>, range: Range<usize>) -> Self::View<'a>;
     /// A part of a view, to write. Panics if the range leaves it, as slices do.
     fn slice_mut<'a>(view: Self::ViewMut<'a>, range: Range<usize>) -> Self::ViewMut<'a>;
+    /// The same view for a while, as `&mut *view` for slices.
+    fn reborrow<'a>(view: &'a mut Self::ViewMut<'_>) -> Self::ViewMut<'a>;
+    /// The same view, from now on only to read.
+    fn read_only<'a>(view: Self::ViewMut<'a>) -> Self::View<'a>;
     /// Copies numbers of the host to a view of the same length. The host's may be reused when this returns.
     fn upload(&self, queue: &mut Self::Queue, from: &[Self::Float], to: Self::ViewMut<'_>) -> Result<(), Self::Error>;
     /// Copies a view to numbers of the host of the same length, after all earlier work of the queue.
@@ -205,12 +209,12 @@ pub trait Backend: Sized + Send + Sync + 'static {
     ) -> Result<(), Self::Error>;
 
     /// Rows of any tables, uncompressed: to fill a cache, or to export.
-    fn expand_rows<'a>(
+    fn expand_rows<'a, 'r>(
         &self,
         queue: &mut Self::Queue,
         plan: &Self::Plan,
         scratch: &mut Self::Scratch,
-        wanted: impl IntoIterator<Item = Expand<'a, Self>>,
+        wanted: impl IntoIterator<Item = Expand<'a, 'r, Self>>,
     ) -> Result<(), Self::Error>;
 }
 
@@ -229,7 +233,7 @@ impl<B: Backend> fmt::Debug for Sink<'_, B> {
     }
 }
 
-impl<B: Backend> fmt::Debug for Expand<'_, B> {
+impl<B: Backend> fmt::Debug for Expand<'_, '_, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Expand")
             .field("table", &self.table)

@@ -165,6 +165,13 @@ impl FrequencyCache {
         self.counts.insert(row, 1);
     }
 
+    /// Counts one access in training to what is read at an [address](Self::address).
+    pub(crate) fn count_address(&mut self, address: u64, core_rows: u64) {
+        let slot = address.checked_sub(core_rows).and_then(|slot| usize::try_from(slot).ok());
+        let row = slot.and_then(|slot| self.slots.get(slot).copied().flatten()).unwrap_or(address);
+        self.count(row);
+    }
+
     /// Notes lookups for the hit rate.
     pub fn note(&mut self, hits: u64, lookups: u64) {
         self.traffic.hits += hits;

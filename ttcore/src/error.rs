@@ -112,6 +112,20 @@ pub enum Error {
         /// Tables of the plan.
         tables: usize,
     },
+    /// A configuration is of another table, by shape or slots, than the one it is given to.
+    OtherTable {
+        /// Which table.
+        table: usize,
+    },
+    /// A number that a table is configured with does not make sense.
+    Setting {
+        /// Which number.
+        what: &'static str,
+        /// Of which table.
+        table: usize,
+        /// What it is.
+        value: f64,
+    },
     /// The state of a cache does not fit the cache it is given to.
     CacheState {
         /// What does not fit.
@@ -191,6 +205,10 @@ impl fmt::Display for Error {
             }),
             Self::OtherPlan { what } => write!(f, "this {what} was made for other tables or another size of batch"),
             Self::NoTable { table, tables } => write!(f, "there is no table {table}, only {tables} tables"),
+            Self::OtherTable { table } => {
+                write!(f, "this configuration is of a table of another shape or cache than table {table}")
+            }
+            Self::Setting { what, table, value } => write!(f, "the {what} of table {table} cannot be {value}"),
             Self::CacheState { what } => write!(f, "this cache state does not fit: {what}"),
         }
     }

@@ -74,6 +74,16 @@ impl Layout {
         Ok(Self { tables, columns, stride, bags, lookups })
     }
 
+    /// The same layout with room for batches of at least so many bags and lookups.
+    ///
+    /// # Errors
+    ///
+    /// As [`Layout::new`].
+    pub fn with_room(&self, bags: usize, lookups: usize) -> Result<Self, Error> {
+        let (bags, lookups) = (bags.max(self.bags), lookups.max(self.lookups));
+        Self::with_columns(self.tables.clone(), self.columns.clone(), self.stride, bags, lookups)
+    }
+
     /// The tables, in order.
     pub fn tables(&self) -> &[Table] {
         &self.tables

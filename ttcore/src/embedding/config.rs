@@ -4,6 +4,7 @@ use crate::cache::FrequencyCache;
 use crate::error::Error;
 use crate::init::CoreInit;
 use crate::optim::{CoreRule, Rule};
+use crate::real::Real;
 use crate::shape::TtShape;
 use crate::state::StateLayout;
 use crate::table::Table;
@@ -31,6 +32,8 @@ pub struct TableConfig {
     pub(super) core_rule: CoreRule,
     /// What the learning rate is multiplied by for the cores, with a rule of blocks for cached rows too.
     pub(super) core_lr_multiplier: f64,
+    /// What it is multiplied by for the whole table.
+    pub(super) lr_multiplier: f64,
     /// Rows whose accesses are counted at most.
     pub(super) max_counted: Option<usize>,
     pub(super) frozen: bool,
@@ -66,6 +69,7 @@ impl TableConfig {
             rule: Rule::Sgd,
             core_rule,
             core_lr_multiplier: 1.0,
+            lr_multiplier: 1.0,
             max_counted: None,
             frozen: false,
         }
@@ -117,10 +121,40 @@ impl TableConfig {
         self
     }
 
+    /// Another learning rate for this table than for others; for its cores times
+    /// [their multiplier](Self::with_core_lr_multiplier).
+    pub fn with_lr_multiplier(mut self, multiplier: f64) -> Self {
+        self.lr_multiplier = multiplier;
+        self
+    }
+
     /// Not trained by [`step`](super::EmbeddingBagCollection::step).
     pub fn frozen(mut self) -> Self {
         self.frozen = true;
         self
+    }
+
+    /// Trained again after it was [frozen](Self::frozen).
+    pub fn trained(mut self) -> Self {
+        self.frozen = false;
+        self
+    }
+
+    /// Draws new parameters from a seed, `params` `[Table::parameters]`: cores as [`TableConfig::init`] says, a dense table as
+    /// in the reference model. Rows of a cache begin at zero, which nothing reads.
+    ///
+    /// # Panics
+    ///
+    /// If `params` is shorter than the table's parameters.
+    pub fn draw<F: Real>(&self, seed: u64, params: &mut [F]) {
+        match self.table.cores() {
+            Some(shape) => {
+                let (cores, rows) = params[..self.table.parameters()].split_at_mut(shape.parameters());
+                self.init.fill(shape, seed, cores);
+                rows.fill(F::zero());
+            }
+            None => crate::init::fill_dense(self.rows(), seed, &mut params[..self.table.parameters()]),
+        }
     }
 
     /// What the table is made of.
@@ -151,6 +185,20 @@ impl TableConfig {
     /// Where the state of the update rules lies.
     pub fn state_layout(&self) -> StateLayout {
         StateLayout::new(&self.table, self.rule, self.core_rule)
+    }
+
+    /// That the numbers make sense, those of table `table`.
+    pub(super) fn check(&self, table: usize) -> Result<(), Error> {
+        let rates = [
+            ("learning rate multiplier", self.lr_multiplier),
+            ("learning rate multiplier of the cores", self.core_lr_multiplier),
+        ];
+        for (what, value) in rates.into_iter().chain(self.init.std.map(|std| ("standard deviation", std))) {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(Error::Setting { what, table, value });
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn cache(&self) -> Result<Option<FrequencyCache>, Error> {

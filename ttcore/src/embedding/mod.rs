@@ -1,7 +1,8 @@
-//! The layers users hold: a backend, a plan, parameters, optimiser state and caches in one value.
+//! The layers users hold: a backend, a plan, caches, and parameters.
 //!
-//! [`EmbeddingBagCollection`] holds all tables of a model, TT and dense, and runs them in one call;
-//! [`TtEmbeddingBag`] is one of a single TT table. A batch goes through it as a [`Batch`]:
+//! [`EmbeddingBagCollection`] holds all tables of a model, TT and dense, and runs them in one call; [`TtEmbeddingBag`] is one
+//! of a single TT table. [`Session`] is the same for who holds the parameters elsewhere, in another framework's tensors, and
+//! for many threads at once. A batch goes through each as a [`Batch`]:
 //!
 //! ```text
 //! group(bags)  ->  forward(out)  ->  step(grad_out)         update in the same pass
@@ -14,11 +15,14 @@
 mod batch;
 mod collection;
 mod config;
+mod refresh;
+mod session;
 mod single;
 mod statistics;
 
-pub use batch::{Batch, Mode};
-pub use collection::EmbeddingBagCollection;
+pub use batch::{Batch, Mode, Worker};
+pub use collection::{EmbeddingBagCollection, TableMemory};
 pub use config::TableConfig;
+pub use session::{Session, TableMut};
 pub use single::TtEmbeddingBag;
 pub use statistics::{Bytes, TableStatistics};

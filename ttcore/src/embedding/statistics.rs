@@ -1,7 +1,9 @@
 //! What a table costs, and what its cache does.
 
-use crate::cache::Traffic;
+use super::TableConfig;
+use crate::cache::{FrequencyCache, Traffic};
 use crate::init::Report;
+use crate::real::Real;
 
 /// Bytes of one table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -43,4 +45,23 @@ pub struct TableStatistics {
     pub cached_rows: usize,
     /// Lookups and hits since statistics were last taken, for a table with a cache.
     pub traffic: Option<Traffic>,
+}
+
+impl TableStatistics {
+    pub(super) fn new<F: Real>(config: &TableConfig, cache: &mut Option<FrequencyCache>) -> Self {
+        let (table, bytes) = (config.table(), F::BYTES);
+        Self {
+            rows: config.rows(),
+            bytes: Bytes {
+                uncompressed: u128::from(config.rows()) * (table.dim() * bytes) as u128,
+                cores: table.core_parameters() * bytes,
+                dense_rows: (table.parameters() - table.core_parameters()) * bytes,
+                state: config.state_layout().len() * bytes,
+                counter: cache.as_ref().map_or(0, FrequencyCache::bytes),
+            },
+            init: table.cores().map(|shape| config.init().report(shape)),
+            cached_rows: cache.as_ref().map_or(0, |cache| cache.rows().iter().flatten().count()),
+            traffic: cache.as_mut().map(FrequencyCache::take_traffic),
+        }
+    }
 }

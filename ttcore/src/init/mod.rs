@@ -85,12 +85,15 @@ pub enum Scale {
 }
 
 /// How cores are initialised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct CoreInit {
     /// Distribution of the entries.
     pub entries: Entries,
     /// What they are multiplied by.
     pub scale: Scale,
+    /// Standard deviation that an entry of the table should have; where none is chosen, `1/sqrt(3n)`. [`Scale::Paper`] goes by
+    /// none.
+    pub std: Option<f64>,
 }
 
 /// What an initialisation means for the table, in expectation.
@@ -100,7 +103,7 @@ pub struct Report {
     pub std_entry: f64,
     /// Standard deviation of an entry of the table.
     pub std_table: f64,
-    /// What `1/sqrt(3n)`, the target for it, is.
+    /// What it should be: the one chosen, or `1/sqrt(3n)`.
     pub std_target: f64,
     /// How far a step of SGD moves a row, relative to a dense table: `K`.
     pub step: f64,
@@ -138,16 +141,21 @@ impl CoreInit {
     /// If `k >= d`.
     pub fn variance(&self, shape: &TtShape, k: usize) -> f64 {
         let d = shape.cores() as f64;
-        let target = 3.0 * shape.rows() as f64;
+        let target = self.target(shape);
         match self.scale {
             Scale::Isometric => match k.cmp(&largest(shape)) {
                 Ordering::Less => 1.0 / shape.ranks()[k + 1] as f64,
-                Ordering::Equal => 1.0 / target,
+                Ordering::Equal => target,
                 Ordering::Greater => 1.0 / shape.ranks()[k] as f64,
             },
-            Scale::Calibrated => Float::powf(target * bonds(shape), -1.0 / d),
-            Scale::Paper => self.entries.variance() * Float::powf(target, -1.0 / d),
+            Scale::Calibrated => Float::powf(target / bonds(shape), 1.0 / d),
+            Scale::Paper => self.entries.variance() * Float::powf(3.0 * shape.rows() as f64, -1.0 / d),
         }
+    }
+
+    /// The variance an entry of the table should have.
+    fn target(&self, shape: &TtShape) -> f64 {
+        self.std.map_or(1.0 / (3.0 * shape.rows() as f64), |std| std * std)
     }
 
     /// What this initialisation means for a table of this shape.
@@ -158,7 +166,7 @@ impl CoreInit {
         Report {
             std_entry: Float::sqrt(squares / shape.parameters() as f64),
             std_table: Float::sqrt(table),
-            std_target: Float::sqrt(1.0 / (3.0 * shape.rows() as f64)),
+            std_target: Float::sqrt(self.target(shape)),
             step: variances().map(|s| table / s).sum(),
         }
     }
@@ -195,6 +203,15 @@ fn bonds(shape: &TtShape) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_chosen_standard_deviation_is_what_comes_out() {
+        let shape = TtShape::paper(10_131_227, 16, 3, 32).unwrap();
+        for scale in [Scale::Isometric, Scale::Calibrated] {
+            let report = CoreInit { scale, std: Some(0.01), ..CoreInit::default() }.report(&shape);
+            assert!((report.std_table / 0.01 - 1.0).abs() < 1e-12 && report.std_target == 0.01, "{report:?}");
+        }
+    }
 
     #[test]
     fn step_sizes_of_the_papers_first_table() {

@@ -116,6 +116,14 @@ impl<F: Real> Backend for Reference<F> {
         &mut view[range]
     }
 
+    fn reborrow<'a>(view: &'a mut &mut [F]) -> &'a mut [F] {
+        view
+    }
+
+    fn read_only<'a>(view: Self::ViewMut<'a>) -> Self::View<'a> {
+        view
+    }
+
     fn upload(&self, _queue: &mut (), from: &[F], to: &mut [F]) -> Result<(), Error> {
         check::length("upload", None, from.len(), to.len())?;
         to.copy_from_slice(from);
@@ -211,12 +219,12 @@ impl<F: Real> Backend for Reference<F> {
         backward::backward(call, version, saved, sinks, grad_out, grad_weights)
     }
 
-    fn expand_rows<'a>(
+    fn expand_rows<'a, 'r>(
         &self,
         _queue: &mut (),
         plan: &Layout,
         scratch: &mut Scratch<F>,
-        wanted: impl IntoIterator<Item = Expand<'a, Self>>,
+        wanted: impl IntoIterator<Item = Expand<'a, 'r, Self>>,
     ) -> Result<(), Error> {
         check::same_layout("scratch", plan, &scratch.layout)?;
         let wanted: Vec<_> = wanted.into_iter().collect();

@@ -1,0 +1,438 @@
+//! The tables of a model on memory that is someone else's.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cell::Cell;
+use core::fmt;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use super::batch::{Addresses, Batch, Mode, Worker};
+use super::{TableConfig, TableStatistics};
+use crate::backend::{Backend, Expand, Sink, Version, Workspace};
+use crate::bags::Bags;
+use crate::cache::FrequencyCache;
+use crate::check;
+use crate::error::{Error, Stale};
+use crate::layout::Layout;
+use crate::optim::Update;
+
+/// What is known of the tables of a model on one backend, without their numbers: plan, caches, rules, steps, and which
+/// batch belongs to which parameters. Parameters and state come with each call as views of memory that stays the
+/// caller's, one for each table, in order.
+///
+/// All that computes needs `&self` and a [`Worker`] of its own: many threads may look rows up at once, and the next batch
+/// may be grouped while one is trained on. What the caches learn is told them by [`Session::observe`].
+///
+/// ```
+/// use ttcore::backend::Sink;
+/// use ttcore::embedding::Session;
+/// use ttcore::{Bags, Mode, Offsets, Pooling, Reference, TableConfig, TtShape};
+///
+/// let config = TableConfig::tt(TtShape::paper(1000, 8, 3, 4)?);
+/// let mut params = vec![0.0f32; config.table().parameters()]; // another framework's tensor
+/// config.draw(42, &mut params);
+/// let session = Session::new(Reference::<f32>::new(), &mut (), vec![config], 2, 8)?;
+/// let (mut worker, mut batch) = (session.worker(&mut ())?, session.batch(&mut ())?);
+///
+/// let bags = Bags::new(1000, &[3i64, 999, 3], Offsets::Starts(&[0, 2]), Pooling::Sum, None)?;
+/// session.group(&mut (), &mut batch, [bags], Mode::Train)?;
+/// let mut out = [0.0; 2 * 8];
+/// session.forward(&mut (), &mut worker, &mut batch, [&params[..]], &mut out)?;
+///
+/// // Of the loss |out|^2 / 2, for an optimiser outside.
+/// let mut grads = vec![0.0; params.len()];
+/// let sink = Sink::Accumulate { params: &params[..], grads: &mut grads[..] };
+/// session.backward(&mut (), &mut worker, &batch, [sink], &out, None)?;
+/// for (param, grad) in params.iter_mut().zip(&grads) {
+///     *param -= 0.1 * grad;
+/// }
+/// session.parameters_changed();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Session<B: Backend> {
+    pub(super) backend: B,
+    pub(super) plan: Arc<B::Plan>,
+    pub(super) tables: Vec<Known>,
+    /// Changes with the rows cached.
+    pub(super) generation: u64,
+    // Atomic, so that a batch can be grouped beside a step; numbers that nothing else is ordered by.
+    /// Changes with the parameters.
+    version: AtomicUsize,
+    steps: AtomicUsize,
+}
+
+/// One table: how it is held, and which rows are cached.
+pub(super) struct Known {
+    pub(super) config: TableConfig,
+    pub(super) cache: Option<FrequencyCache>,
+}
+
+/// The memory of one table, for what changes it.
+pub struct TableMut<'a, B: Backend> {
+    /// `[Table::parameters]`: cores, then dense rows.
+    pub params: B::ViewMut<'a>,
+    /// Optimiser state, as [`TableConfig::state_layout`] says.
+    pub state: B::ViewMut<'a>,
+}
+
+impl<B: Backend> Session<B> {
+    /// A session for tables held like this and batches of at most `bags` bags and `lookups` lookups a table. Outputs of the
+    /// tables lie side by side.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] for tables that do not fit in the address space or are configured with numbers that make no sense, or the
+    /// backend's own.
+    pub fn new(
+        backend: B,
+        queue: &mut B::Queue,
+        configs: Vec<TableConfig>,
+        bags: usize,
+        lookups: usize,
+    ) -> Result<Self, B::Error> {
+        let layout = Layout::new(configs.iter().map(|config| config.table.clone()).collect(), bags, lookups)?;
+        Self::with_layout(backend, queue, configs, layout)
+    }
+
+    /// A session whose outputs go where a layout says: its tables are those of the configurations.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TableCount`] or [`Error::OtherTable`] if they are not, or as [`Session::new`].
+    pub fn with_layout(
+        backend: B,
+        queue: &mut B::Queue,
+        configs: Vec<TableConfig>,
+        layout: Layout,
+    ) -> Result<Self, B::Error> {
+        check::table_count(&layout, "configurations", configs.len())?;
+        if let Some(table) = configs.iter().zip(layout.tables()).position(|(config, table)| config.table != *table) {
+            return Err(Error::OtherTable { table }.into());
+        }
+        configs.iter().enumerate().try_for_each(|(table, config)| config.check(table))?;
+        let plan = Arc::new(backend.plan(queue, layout)?);
+        let known = |config: TableConfig| Ok(Known { cache: config.cache()?, config });
+        let tables = configs.into_iter().map(known).collect::<Result<_, Error>>()?;
+        Ok(Self { backend, plan, tables, generation: 0, version: AtomicUsize::new(0), steps: AtomicUsize::new(0) })
+    }
+
+    /// Makes room for larger batches. Those under way go on with the room they have; a batch takes the new room when it is
+    /// filled again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::new`].
+    pub fn reserve(&mut self, queue: &mut B::Queue, bags: usize, lookups: usize) -> Result<(), B::Error> {
+        let layout = self.layout().with_room(bags, lookups)?;
+        self.plan = Arc::new(self.backend.plan(queue, layout)?);
+        Ok(())
+    }
+
+    /// Memory for one thread to work in.
+    ///
+    /// # Errors
+    ///
+    /// The backend's.
+    pub fn worker(&self, queue: &mut B::Queue) -> Result<Worker<B>, B::Error> {
+        Worker::new(&self.backend, queue, &self.plan)
+    }
+
+    /// Memory for one batch.
+    ///
+    /// # Errors
+    ///
+    /// The backend's.
+    pub fn batch(&self, queue: &mut B::Queue) -> Result<Batch<B>, B::Error> {
+        let room =
+            |known: &Known| Addresses::with_capacity(known.cache.as_ref().map_or(0, |_| self.layout().lookups()));
+        Ok(Batch {
+            plan: self.plan.clone(),
+            group: self.backend.new_group(queue, &self.plan)?,
+            saved: self.backend.new_saved(queue, &self.plan)?,
+            mode: Mode::Evaluate,
+            owner: self.identity(),
+            generation: self.generation,
+            lookups: self.tables.iter().map(room).collect(),
+            unobserved: false,
+        })
+    }
+
+    /// Fills a batch: one [`Bags`] for each table, validated for its [rows](TableConfig::rows). Cached rows are found here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] for bags that do not fit the tables or the room for batches.
+    pub fn group<'a>(
+        &self,
+        queue: &mut B::Queue,
+        batch: &mut Batch<B>,
+        bags: impl IntoIterator<Item = Bags<'a, B::Float>, IntoIter: Clone>,
+        mode: Mode,
+    ) -> Result<(), B::Error> {
+        let bags = bags.into_iter();
+        self.check_owner(batch)?;
+        self.check(bags.clone())?;
+        if !Arc::ptr_eq(&batch.plan, &self.plan) {
+            *batch = self.batch(queue)?;
+        }
+        (batch.mode, batch.generation, batch.unobserved) = (mode, self.generation, false);
+        for ((known, lookups), bags) in self.tables.iter().zip(&mut batch.lookups).zip(bags.clone()) {
+            if let Some(cache) = &known.cache {
+                lookups.find(cache, &bags, known.config.rows());
+            }
+        }
+        let addressed = bags.zip(&self.tables).zip(&batch.lookups).map(|((bags, known), lookups)| match known.cache {
+            Some(_) => bags.with_addresses(&lookups.all, known.config.table.addresses()),
+            None => bags,
+        });
+        self.backend.group(queue, &self.plan, addressed, &mut batch.group)?;
+        batch.unobserved = true;
+        Ok(())
+    }
+
+    /// That there is one batch for each table and it fits. Before anything changes.
+    fn check<'a>(&self, bags: impl Iterator<Item = Bags<'a, B::Float>>) -> Result<(), Error> {
+        let (mut count, mut bags_before) = (0, None);
+        for (table, bags) in bags.enumerate() {
+            let tables = self.tables.len();
+            let known = self.tables.get(table).ok_or(Error::TableCount { what: "batches", got: table + 1, tables })?;
+            let want = known.config.rows();
+            if bags.rows() != want {
+                return Err(Error::Rows { table, got: bags.rows(), want });
+            }
+            check::batch_size(self.layout(), table, bags.bags(), bags.lookups(), bags_before)?;
+            bags_before = Some(bags.bags());
+            count = table + 1;
+        }
+        check::table_count(self.layout(), "batches", count)
+    }
+
+    /// Pooled rows of all tables, `out` `[B][stride]` (see [`Layout`]).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stale`] for a batch grouped before a cache was refreshed, [`Error::Length`], or the backend's.
+    pub fn forward<'a>(
+        &self,
+        queue: &mut B::Queue,
+        worker: &mut Worker<B>,
+        batch: &mut Batch<B>,
+        params: impl IntoIterator<Item = B::View<'a>>,
+        out: B::ViewMut<'_>,
+    ) -> Result<(), B::Error> {
+        self.check_generation(batch)?;
+        let Batch { plan, group, saved, mode, .. } = batch;
+        let saved = match mode {
+            Mode::Train => Some(saved),
+            Mode::Evaluate => None,
+        };
+        let call = worker.call(&self.backend, queue, plan, group)?;
+        self.backend.forward(call, self.version(), params, out, saved)
+    }
+
+    /// Gradients of all tables from that of the output, `grad_out` `[B][stride]`, into a sink for each: see
+    /// [`Backend::backward`]. If one of them is an update, the parameters have changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stale`] if the parameters changed since the batch's forward, [`Error::Length`], or the backend's.
+    pub fn backward<'a>(
+        &self,
+        queue: &mut B::Queue,
+        worker: &mut Worker<B>,
+        batch: &Batch<B>,
+        sinks: impl IntoIterator<Item = Sink<'a, B>>,
+        grad_out: B::View<'_>,
+        grad_weights: Option<B::ViewMut<'_>>,
+    ) -> Result<(), B::Error> {
+        self.check_trained(batch)?;
+        let call = worker.call(&self.backend, queue, &batch.plan, &batch.group)?;
+        let updated = Cell::new(false);
+        let sinks = sinks.into_iter().inspect(|sink| updated.set(updated.get() | matches!(sink, Sink::Update { .. })));
+        self.backend.backward(call, self.version(), &batch.saved, sinks, grad_out, grad_weights)?;
+        if updated.get() {
+            self.parameters_changed();
+        }
+        Ok(())
+    }
+
+    /// Computes the gradients of all tables and applies their rules, in one pass. Frozen tables stay as they are.
+    /// `grad_weights` as in [`Backend::backward`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::backward`].
+    // What a step works on, one by one, is what makes it lend itself: all of it is the caller's.
+    #[allow(clippy::too_many_arguments)]
+    pub fn step<'a>(
+        &self,
+        queue: &mut B::Queue,
+        worker: &mut Worker<B>,
+        batch: &Batch<B>,
+        tables: impl IntoIterator<Item = TableMut<'a, B>>,
+        grad_out: B::View<'_>,
+        lr: f64,
+        grad_weights: Option<B::ViewMut<'_>>,
+    ) -> Result<(), B::Error> {
+        let step = self.steps() + 1;
+        let sinks = tables.into_iter().enumerate().map(|(number, TableMut { params, state })| {
+            // One too many is the backend's to refuse.
+            let Some(Known { config, .. }) = self.tables.get(number).filter(|known| !known.config.frozen) else {
+                return Sink::Frozen { params: B::read_only(params) };
+            };
+            let TableConfig { rule, core_rule, core_lr_multiplier, lr_multiplier, .. } = *config;
+            let update = Update { rule, core_rule, lr: lr * lr_multiplier, core_lr_multiplier, step };
+            Sink::Update { params, state, update }
+        });
+        self.backward(queue, worker, batch, sinks, grad_out, grad_weights)?;
+        self.set_steps(step);
+        Ok(())
+    }
+
+    /// Rows of a table as a lookup would give them, into `out` `[n][N]`: cached ones from the cache, others from the cores.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoTable`], [`Error::Row`], [`Error::Length`], or the backend's.
+    pub fn rows<'a>(
+        &self,
+        queue: &mut B::Queue,
+        worker: &mut Worker<B>,
+        table: usize,
+        params: B::View<'a>,
+        rows: &[u64],
+        out: B::ViewMut<'a>,
+    ) -> Result<(), B::Error> {
+        let known = self.known(table)?;
+        let want = known.config.rows();
+        if let Some(position) = rows.iter().position(|&row| row >= want) {
+            return Err(Error::Row { table, position, row: rows[position], rows: want }.into());
+        }
+        match &known.cache {
+            Some(cache) => {
+                let addresses: Vec<u64> = rows.iter().map(|&row| cache.address(row, want)).collect();
+                self.expand(queue, worker, Expand { table, params, rows: &addresses, out })
+            }
+            None => self.expand(queue, worker, Expand { table, params, rows, out }),
+        }
+    }
+
+    /// Rows at their addresses.
+    pub(super) fn expand(
+        &self,
+        queue: &mut B::Queue,
+        worker: &mut Worker<B>,
+        wanted: Expand<'_, '_, B>,
+    ) -> Result<(), B::Error> {
+        let scratch = worker.scratch(&self.backend, queue, &self.plan)?;
+        self.backend.expand_rows(queue, &self.plan, scratch, [wanted])
+    }
+
+    /// To be called when parameters were changed by anyone but the session: forwards before that cannot be used in a
+    /// backward any more.
+    pub fn parameters_changed(&self) {
+        self.version.fetch_add(1, Relaxed);
+    }
+
+    /// Holds or trains a table in another way from now on: rule, learning rates, frozen or not. Whose rule needs other
+    /// state must bring other state, zeros to begin with; what is chosen when a table is made, its first values and how many
+    /// rows are counted, is not chosen again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoTable`]; [`Error::Setting`]; [`Error::OtherTable`] if it is not the same table: shape and slots are what the plan was made for.
+    pub fn set_config(&mut self, table: usize, config: TableConfig) -> Result<(), Error> {
+        if self.known(table)?.config.table != config.table {
+            return Err(Error::OtherTable { table });
+        }
+        config.check(table)?;
+        self.tables[table].config = config;
+        Ok(())
+    }
+
+    /// The backend the tables are on.
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    /// How the tables are held, in order.
+    pub fn configs(&self) -> impl ExactSizeIterator<Item = &TableConfig> {
+        self.tables.iter().map(|known| &known.config)
+    }
+
+    /// Where the outputs of the tables go, and how large a batch may be.
+    pub fn layout(&self) -> &Layout {
+        B::layout(&self.plan)
+    }
+
+    /// Updates so far.
+    pub fn steps(&self) -> u64 {
+        self.steps.load(Relaxed) as u64
+    }
+
+    /// Continues as after this many updates: Adam's corrections depend on it.
+    pub fn set_steps(&self, steps: u64) {
+        self.steps.store(steps as usize, Relaxed);
+    }
+
+    /// Bytes that one batch and the work on it take.
+    pub fn workspace(&self) -> Workspace {
+        B::workspace(&self.plan)
+    }
+
+    /// Statistics of every table; the traffic of its cache is since this was last called.
+    pub fn statistics(&mut self) -> Vec<TableStatistics> {
+        self.tables.iter_mut().map(|known| TableStatistics::new::<B::Float>(&known.config, &mut known.cache)).collect()
+    }
+
+    pub(super) fn known(&self, table: usize) -> Result<&Known, Error> {
+        self.tables.get(table).ok_or(Error::NoTable { table, tables: self.tables.len() })
+    }
+
+    fn version(&self) -> Version {
+        Version(self.version.load(Relaxed) as u64)
+    }
+
+    /// Where the tables are: no other session has them there, and they do not move with this one.
+    fn identity(&self) -> usize {
+        self.tables.as_ptr().addr()
+    }
+
+    fn check_owner(&self, batch: &Batch<B>) -> Result<(), Error> {
+        if batch.owner == self.identity() { Ok(()) } else { Err(Error::OtherPlan { what: "batch" }) }
+    }
+
+    pub(super) fn check_generation(&self, batch: &Batch<B>) -> Result<(), Error> {
+        self.check_owner(batch)?;
+        if batch.generation == self.generation { Ok(()) } else { Err(Error::Stale { what: Stale::Cache }) }
+    }
+
+    fn check_trained(&self, batch: &Batch<B>) -> Result<(), Error> {
+        self.check_generation(batch)?;
+        if batch.mode == Mode::Train { Ok(()) } else { Err(Error::Stale { what: Stale::Nothing }) }
+    }
+}
+
+impl<B: Backend> fmt::Debug for Session<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        struct Configs<'a>(&'a [Known]);
+        impl fmt::Debug for Configs<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_list().entries(self.0.iter().map(|known| &known.config)).finish()
+            }
+        }
+        f.debug_struct("Session")
+            .field("tables", &Configs(&self.tables))
+            .field("bags", &self.layout().bags())
+            .field("lookups", &self.layout().lookups())
+            .field("version", &self.version())
+            .field("steps", &self.steps())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<B: Backend> fmt::Debug for TableMut<'_, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TableMut").finish_non_exhaustive()
+    }
+}
