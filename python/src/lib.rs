@@ -1,0 +1,37 @@
+//! The native module of the Python package `ttcore`: tables as tensor trains on memory of PyTorch.
+//!
+//! It links neither PyTorch nor anything of C++: tensors come in as Python objects, and what is read of them is an address
+//! and a shape. All that is known of tables beside their numbers is in a [`Session`](session::Session); what forward leaves
+//! for backward is a [`Pass`](pass::Pass). The interpreter is released while either computes.
+//!
+//! ```text
+//! tensor.rs    Python object -> address, length, type        exchange.rs   the table of functions by which PyTorch tells
+//! table.rs     how tables are held                           input.rs      indices, copied and validated
+//! session.rs   tables on memory that is PyTorch's            pass.rs       one batch between forward and backward
+//! pool.rs      threads, also after a fork                    error.rs      errors as Python has them
+//! ```
+
+mod error;
+mod exchange;
+mod input;
+mod pass;
+mod pool;
+mod session;
+mod table;
+mod tensor;
+mod typed;
+
+/// The native module.
+#[pyo3::pymodule]
+mod _ttcore {
+    #[pymodule_export]
+    use crate::pass::Pass;
+    #[pymodule_export]
+    use crate::pool::{default_threads, forked};
+    #[pymodule_export]
+    use crate::session::Session;
+    #[pymodule_export]
+    use crate::table::{Shape, Table};
+    #[pymodule_export]
+    use crate::tensor::tensor_type;
+}

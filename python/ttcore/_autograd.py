@@ -1,0 +1,69 @@
+"""Lookups as a function of parameters and per-sample weights."""
+
+import torch
+from torch.autograd.function import once_differentiable
+
+#: Carries the graph where the parameters do not: those of fused tables are updated by backward, and no optimiser's.
+_ANCHOR = torch.empty(0, requires_grad=True)
+
+
+class _Bags(torch.autograd.Function):
+    """Pooled rows of the tables of a module. Backward hands gradients over, or applies the rule of fused tables."""
+
+    @staticmethod
+    def forward(ctx, owner, values, offsets, weights, last, jagged, bags, anchor, *params):
+        out = params[0].new_empty((bags, owner._stride))
+        session = owner._tables.session(out.dtype)
+        shares = _shares(values, weights)
+        ctx.run = session.forward(values, offsets, shares, params, out, last=last, jagged=jagged, train=True)
+        ctx.owner = owner
+        # PyTorch refuses a backward if one of them was changed meanwhile.
+        ctx.save_for_backward(weights, *params)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_out):
+        weights, *params = ctx.saved_tensors
+        params, owner, needs = tuple(params), ctx.owner, ctx.needs_input_grad
+        grad_out = grad_out.contiguous()
+        grad_weights = torch.empty_like(weights) if needs[3] else None
+        if owner.fused is None:
+            grads = tuple(gradient(param) if need else None for param, need in zip(params, needs[8:]))
+            ctx.run.backward(params, grad_out, grads, grad_weights)
+        else:
+            grads = (None,) * len(params)
+            ctx.run.step(params, owner._states(), grad_out, owner.lr, grad_weights)
+            # Other graphs saw other parameters.
+            torch.autograd.graph.increment_version(params)
+        return (None, None, None, grad_weights, None, None, None, None, *grads)
+
+
+def gradient(param):
+    """Memory for the gradient of parameters, to which backward adds."""
+    return torch.zeros_like(param)
+
+
+def _shares(values, weights):
+    """The weights of each list of indices, from those of all, one behind the other."""
+    if weights is None or not isinstance(values, tuple):
+        return weights
+    parts = weights.split([value.numel() for value in values])
+    return tuple(part.view(value.shape) for part, value in zip(parts, values))
+
+
+def bags(owner, values, offsets, weights, last, jagged, bags, params):
+    """``[bags, stride]``: rows of the tables of ``owner``, pooled.
+
+    ``values`` is a tensor and ``offsets`` a tensor or ``None``, or both are tuples of them, one for each table; ``weights``
+    is one tensor in any case, of as many numbers.
+    """
+    if torch.is_grad_enabled():
+        fused = owner.fused is not None
+        if fused or any(param.requires_grad for param in params) or (weights is not None and weights.requires_grad):
+            anchor = _ANCHOR if fused else None
+            return _Bags.apply(owner, values, offsets, weights, last, jagged, bags, anchor, *params)
+    out = params[0].new_empty((bags, owner._stride))
+    session = owner._tables.session(out.dtype)
+    session.forward(values, offsets, _shares(values, weights), params, out, last=last, jagged=jagged)
+    return out
