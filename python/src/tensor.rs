@@ -104,7 +104,10 @@ impl Tensor {
     /// As [`Exchange::describe`].
     unsafe fn by_exchange(what: &'static str, object: &Bound<'_, PyAny>, exchange: Exchange) -> PyResult<Self> {
         // SAFETY: the caller's.
-        let found = unsafe { exchange.describe(object) }?;
+        let Ok(found) = (unsafe { exchange.describe(object) }) else {
+            // What cannot be described has an attribute that says why.
+            return Self::by_attributes(what, object);
+        };
         // kDLCPU
         if found.device_type != 1 {
             return Err(other_device(what, object));
