@@ -147,7 +147,10 @@ impl<F: Float> Tables<F> {
         drop(session);
         // What lies above the limit of a layout is refused by it.
         let room = |want: usize| want.checked_next_power_of_two().filter(|&room| room <= 1 << 31).unwrap_or(want);
-        self.write().reserve(threads, room(bags), room(lookups))?;
+        let mut session = self.write();
+        let (have_bags, have_lookups) = (session.layout().bags(), session.layout().lookups());
+        session.reserve(threads, room(bags).max(have_bags), room(lookups).max(have_lookups))?;
+        drop(session);
         // Another thread may have made more room, never less.
         Ok(self.read())
     }

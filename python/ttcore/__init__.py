@@ -27,12 +27,19 @@ from . import _ttcore
 from ._ttcore import Shape
 
 if TYPE_CHECKING:
+    from .collection import TableConfig, TTEmbeddingBagCollection
+    from .keyed import KeyedTensor
     from .nn import TTEmbeddingBag
 
-__all__ = ["Shape", "TTEmbeddingBag"]
+__all__ = ["KeyedTensor", "Shape", "TTEmbeddingBag", "TTEmbeddingBagCollection", "TableConfig"]
 
 #: What needs PyTorch, and the module it is in.
-_LAZY = {"TTEmbeddingBag": "nn"}
+_LAZY = {
+    "KeyedTensor": "keyed",
+    "TTEmbeddingBag": "nn",
+    "TTEmbeddingBagCollection": "collection",
+    "TableConfig": "collection",
+}
 
 if hasattr(os, "register_at_fork"):
     # Threads do not live on in a forked process, such as a worker of a DataLoader.

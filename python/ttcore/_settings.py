@@ -155,7 +155,7 @@ def _count_together(session, tables):
         session.set_cache(table, cache[0], sorted(most))
 
 
-def encode(tables, shapes, number):
+def encode(tables, shapes):
     """What is to be saved beside the tensors, as one tensor of whole numbers: formats that hold tensors alone hold it.
 
     ``[1, steps, tables]``, then for each table ``[rows, dim, d, row factors, column factors, ranks, slots, row in each slot,

@@ -215,7 +215,7 @@ class TTEmbeddingBag(nn.Module):
         return (self.cores.new_empty(0) if state is None else state,)
 
     def get_extra_state(self):
-        return _settings.encode(self._tables, [self.shape], self.cores.dtype)
+        return _settings.encode(self._tables, [self.shape])
 
     def set_extra_state(self, state):
         _settings.decode(self._tables, [self.shape], self.cores.dtype, state)
