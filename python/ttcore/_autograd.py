@@ -3,6 +3,8 @@
 import torch
 from torch.autograd.function import once_differentiable
 
+from . import _ops
+
 #: Carries the graph where the parameters do not: those of fused tables are updated by backward, and no optimiser's.
 _ANCHOR = torch.empty(0, requires_grad=True)
 
@@ -14,7 +16,7 @@ class _Bags(torch.autograd.Function):
     def forward(ctx, owner, values, offsets, weights, last, jagged, bags, anchor, *params):
         out = params[0].new_empty((bags, owner._stride))
         session = owner._tables.session(out.dtype)
-        shares = _shares(values, weights)
+        shares = _ops.shares(values, weights) if isinstance(values, tuple) else weights
         ctx.run = session.forward(values, offsets, shares, params, out, last=last, jagged=jagged, train=True)
         ctx.owner = owner
         # PyTorch refuses a backward if one of them was changed meanwhile.
@@ -44,20 +46,20 @@ def gradient(param):
     return torch.zeros_like(param)
 
 
-def _shares(values, weights):
-    """The weights of each list of indices, from those of all, one behind the other."""
-    if weights is None or not isinstance(values, tuple):
-        return weights
-    parts = weights.split([value.numel() for value in values])
-    return tuple(part.view(value.shape) for part, value in zip(parts, values))
-
-
 def bags(owner, values, offsets, weights, last, jagged, bags, params):
     """``[bags, stride]``: rows of the tables of ``owner``, pooled.
 
     ``values`` is a tensor and ``offsets`` a tensor or ``None``, or both are tuples of them, one for each table; ``weights``
     is one tensor in any case, of as many numbers.
     """
+    if torch.compiler.is_compiling():
+        if owner.fused is None:
+            return _ops.bags(owner._tables, values, offsets, weights, last, jagged, bags, params)
+        return _uncompiled(owner, values, offsets, weights, last, jagged, bags, params)
+    return _eager(owner, values, offsets, weights, last, jagged, bags, params)
+
+
+def _eager(owner, values, offsets, weights, last, jagged, bags, params):
     if torch.is_grad_enabled():
         fused = owner.fused is not None
         if fused or any(param.requires_grad for param in params) or (weights is not None and weights.requires_grad):
@@ -65,5 +67,11 @@ def bags(owner, values, offsets, weights, last, jagged, bags, params):
             return _Bags.apply(owner, values, offsets, weights, last, jagged, bags, anchor, *params)
     out = params[0].new_empty((bags, owner._stride))
     session = owner._tables.session(out.dtype)
-    session.forward(values, offsets, _shares(values, weights), params, out, last=last, jagged=jagged)
+    shares = _ops.shares(values, weights) if isinstance(values, tuple) else weights
+    session.forward(values, offsets, shares, params, out, last=last, jagged=jagged)
     return out
+
+
+@torch.compiler.disable(reason="fused tables of ttcore are updated by backward, which is not traced")
+def _uncompiled(*call):
+    return _eager(*call)

@@ -2,7 +2,7 @@
 
 import torch
 
-from . import _ttcore
+from . import _ops, _ttcore
 
 _ttcore.tensor_type(torch.Tensor)
 
@@ -20,6 +20,9 @@ class Tables:
         #: ``None`` for as many threads as PyTorch uses.
         self.threads = threads
         self.tables = [_ttcore.Table(**spec) for spec in specs]
+        #: Numbers of an output row, and what operators find these tables and their passes by.
+        self.stride = sum(table.dim for table in self.tables)
+        self.handle, self.passes = _ops.own(self), _ops.Passes()
         self.cached = any(spec.get("cache_rows") for spec in specs)
         self._session = None
         self._double = None
