@@ -27,7 +27,7 @@ mod _ttcore {
     #[pymodule_export]
     use crate::pass::Pass;
     #[pymodule_export]
-    use crate::pool::{default_threads, forked};
+    use crate::pool::forked;
     #[pymodule_export]
     use crate::session::Session;
     #[pymodule_export]

@@ -1,6 +1,5 @@
 //! Threads: one pool for all sessions that use as many, made anew after a fork.
 
-use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
@@ -24,12 +23,6 @@ struct Pool {
 #[pyfunction]
 pub(crate) fn forked() {
     FORKS.fetch_add(1, Relaxed);
-}
-
-/// How many threads work where no number is given and PyTorch is not there to say.
-#[pyfunction]
-pub(crate) fn default_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// The threads of this process, so many. With one, the calling thread.

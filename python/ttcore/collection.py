@@ -1,11 +1,15 @@
 """All tables of a model as a module: the call of TorchRec's ``EmbeddingBagCollection``, without TorchRec."""
 
+from __future__ import annotations
+
 import dataclasses
 import operator
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from . import _autograd, _settings
 from ._tables import Tables
@@ -32,8 +36,8 @@ class TableConfig:
     dense: bool | None = None
     #: As of :class:`ttcore.TTEmbeddingBag`; ``None`` for the collection's.
     tt_cores: int | None = None
-    tt_rank: int | None = None
-    tt_shape: object = None
+    tt_rank: int | Sequence[int] | None = None
+    tt_shape: Any = None
     max_bytes: int | None = None
     cache_rows: int | None = None
 
@@ -67,23 +71,23 @@ class TTEmbeddingBagCollection(nn.Module):
 
     def __init__(
         self,
-        tables,
-        is_weighted=False,
-        device=None,
+        tables: Sequence[Any],
+        is_weighted: bool = False,
+        device: torch.device | str | None = None,
         *,
-        dtype=None,
-        min_ratio=4.0,
-        tt_cores=3,
-        tt_rank=32,
-        cache_rows=0,
-        fused=None,
-        lr=None,
-        eps=None,
-        betas=None,
-        fused_replicas=False,
-        seed=None,
-        threads=None,
-    ):
+        dtype: torch.dtype | None = None,
+        min_ratio: float = 4.0,
+        tt_cores: int = 3,
+        tt_rank: int | Sequence[int] = 32,
+        cache_rows: int = 0,
+        fused: str | None = None,
+        lr: float | None = None,
+        eps: float | None = None,
+        betas: tuple[float, float] | None = None,
+        fused_replicas: bool = False,
+        seed: int | None = None,
+        threads: int | None = None,
+    ) -> None:
         super().__init__()
         self._configs = list(tables)
         if not self._configs:
@@ -112,15 +116,15 @@ class TTEmbeddingBagCollection(nn.Module):
         self._names = _output_names(self.table_names, self._features)
 
         factory = dict(device=_settings.device(device), dtype=_settings.dtype(dtype))
-        params, states = {}, nn.Module()
+        self.cores, self.optimizer_state = nn.ParameterDict(), nn.Module()
+        # One by one: from a dictionary they would come sorted by name.
         for name, table in zip(self.table_names, self._tables.tables):
-            params[name] = nn.Parameter(torch.empty(table.parameters, **factory), requires_grad=fused is None)
+            self.cores[name] = nn.Parameter(torch.empty(table.parameters, **factory), requires_grad=fused is None)
             if fused is not None:
-                states.register_buffer(name, torch.zeros(table.state, **factory))
-        self.cores, self.optimizer_state = nn.ParameterDict(params), states
+                self.optimizer_state.register_buffer(name, torch.zeros(table.state, **factory))
         self.reset_parameters(seed)
 
-    def reset_parameters(self, seed=None):
+    def reset_parameters(self, seed: int | None = None) -> None:
         """Draws new tables, as :meth:`ttcore.TTEmbeddingBag.reset_parameters` does."""
         if self._params()[0].is_meta:
             return
@@ -134,7 +138,12 @@ class TTEmbeddingBagCollection(nn.Module):
                 state.zero_()
         self._tables = Tables(self._tables.specs, self._tables.threads)
 
-    def forward(self, features, offsets=None, per_sample_weights=None):
+    def forward(
+        self,
+        features: Any,
+        offsets: Sequence[Tensor | None] | None = None,
+        per_sample_weights: Sequence[Tensor] | None = None,
+    ) -> Any:
         """Pooled rows of all features, ``[B, sum of the embedding dimensions]``, by name.
 
         Args:
@@ -208,21 +217,21 @@ class TTEmbeddingBagCollection(nn.Module):
         states = tuple(self.optimizer_state._buffers.values())
         return states or tuple(param.new_empty(0) for param in self._params())
 
-    def embedding_bag_configs(self):
+    def embedding_bag_configs(self) -> list[Any]:
         """The configs of the tables, as they were given."""
         return self._configs
 
-    def is_weighted(self):
+    def is_weighted(self) -> bool:
         """Whether lookups come with weights."""
         return self._weighted
 
     @property
-    def device(self):
+    def device(self) -> torch.device:
         """Where the tables are."""
         return self._params()[0].device
 
     @torch.no_grad()
-    def rows(self, table, indices):
+    def rows(self, table: str, indices: Tensor | Sequence[int]) -> Tensor:
         """Rows of a table, by name, as lookups give them: ``[.., N]`` for indices of any shape. Without gradient."""
         number = self._number(table)
         if not isinstance(indices, torch.Tensor):
@@ -233,7 +242,7 @@ class TTEmbeddingBagCollection(nn.Module):
         return out.view(*indices.shape, out.shape[1])
 
     @torch.no_grad()
-    def expand(self, table):
+    def expand(self, table: str) -> Tensor:
         """The whole of a table, by name, ``[M, N]``."""
         number = self._number(table)
         params, known = self._params()[number], self._tables.tables[number]
@@ -246,11 +255,11 @@ class TTEmbeddingBagCollection(nn.Module):
             raise KeyError(f"no table {name!r} among {self.table_names}")
         return self.table_names.index(name)
 
-    def refresh(self):
+    def refresh(self) -> dict[str, tuple[int, int, int]]:
         """As :meth:`ttcore.TTEmbeddingBag.refresh`, of all tables: by name what was loaded, evicted and kept."""
         return dict(zip(self.table_names, _settings.refresh(self, self._params(), self._states())))
 
-    def statistics(self):
+    def statistics(self) -> dict[str, dict[str, int]]:
         """As :meth:`ttcore.TTEmbeddingBag.statistics`, by name."""
         return dict(zip(self.table_names, self._tables.session(self._params()[0].dtype).statistics()))
 

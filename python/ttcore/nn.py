@@ -1,12 +1,16 @@
 """One table as a module: the arguments and the call of ``torch.nn.EmbeddingBag``."""
 
+from __future__ import annotations
+
 import operator
 import warnings
+from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from . import _autograd, _settings
+from ._ttcore import Shape
 from ._tables import Tables
 
 
@@ -22,7 +26,7 @@ class TTEmbeddingBag(nn.Module):
     >>> bag(torch.tensor([[3, 5], [7, 9], [1, 1]])).shape                       # three bags of two
     torch.Size([3, 16])
     >>> [tuple(core.shape) for core in bag.core_views()]                        # what is trained instead
-    [(200, 1, 2, 32), (220, 32, 2, 32), (250, 32, 4, 1)]
+    [(200, 1, 2, 32), (200, 32, 2, 32), (250, 32, 4, 1)]
 
     Args:
         num_embeddings: rows of the table, ``M``.
@@ -58,32 +62,32 @@ class TTEmbeddingBag(nn.Module):
 
     def __init__(
         self,
-        num_embeddings,
-        embedding_dim,
-        max_norm=None,
-        norm_type=2.0,
-        scale_grad_by_freq=False,
-        mode="mean",
-        sparse=False,
-        _weight=None,
-        include_last_offset=False,
-        padding_idx=None,
-        device=None,
-        dtype=None,
+        num_embeddings: int,
+        embedding_dim: int,
+        max_norm: None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        mode: str = "mean",
+        sparse: bool = False,
+        _weight: None = None,
+        include_last_offset: bool = False,
+        padding_idx: int | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
         *,
-        tt_cores=3,
-        tt_rank=32,
-        tt_shape=None,
-        max_bytes=None,
-        cache_rows=0,
-        fused=None,
-        lr=None,
-        eps=None,
-        betas=None,
-        fused_replicas=False,
-        seed=None,
-        threads=None,
-    ):
+        tt_cores: int = 3,
+        tt_rank: int | Sequence[int] = 32,
+        tt_shape: Shape | Sequence[Sequence[int]] | None = None,
+        max_bytes: int | None = None,
+        cache_rows: int = 0,
+        fused: str | None = None,
+        lr: float | None = None,
+        eps: float | None = None,
+        betas: tuple[float, float] | None = None,
+        fused_replicas: bool = False,
+        seed: int | None = None,
+        threads: int | None = None,
+    ) -> None:
         super().__init__()
         if max_norm is not None or norm_type != 2.0:
             raise ValueError("max_norm cannot be: the rows of a tensor train share their numbers, and scaling one changes others")
@@ -119,7 +123,7 @@ class TTEmbeddingBag(nn.Module):
         self.register_buffer("optimizer_state", torch.zeros(table.state, **factory) if fused is not None else None)
         self.reset_parameters(seed)
 
-    def reset_parameters(self, seed=None):
+    def reset_parameters(self, seed: int | None = None) -> None:
         """Draws new cores, from a seed or from PyTorch's generator, such that the table begins as one of
         ``U(-1/sqrt(M), 1/sqrt(M))`` would: with variance ``1/(3 M)``. State begins at zero, and the cache is empty."""
         if self.cores.is_meta:
@@ -133,7 +137,9 @@ class TTEmbeddingBag(nn.Module):
                 self.optimizer_state.zero_()
         self._tables = Tables(self._tables.specs, self._tables.threads)
 
-    def forward(self, input, offsets=None, per_sample_weights=None):
+    def forward(
+        self, input: Tensor, offsets: Tensor | None = None, per_sample_weights: Tensor | None = None
+    ) -> Tensor:
         """Rows, pooled: ``[B, embedding_dim]``.
 
         Args:
@@ -157,7 +163,7 @@ class TTEmbeddingBag(nn.Module):
         return _autograd.bags(self, input, offsets, per_sample_weights, self.include_last_offset, False, bags, params)
 
     @torch.no_grad()
-    def rows(self, indices):
+    def rows(self, indices: Tensor | Sequence[int]) -> Tensor:
         """Rows of the table as lookups give them, ``[.., embedding_dim]`` for indices of any shape. Without gradient.
 
         >>> import torch, ttcore
@@ -173,17 +179,17 @@ class TTEmbeddingBag(nn.Module):
         return out.view(*indices.shape, self.embedding_dim)
 
     @torch.no_grad()
-    def expand(self):
+    def expand(self) -> Tensor:
         """The whole table, ``[num_embeddings, embedding_dim]``. Of a large one, ask for :meth:`rows`."""
         out = self.cores.new_empty((self.num_embeddings, self.embedding_dim))
         self._tables.session(out.dtype).rows(0, self.cores, None, out)
         return out
 
-    def core_views(self):
+    def core_views(self) -> list[Tensor]:
         """The cores ``[m_k, R_{k-1}, n_k, R_k]``, as views of :attr:`cores`: what is written to them is the table's."""
         return self._views(self.cores.detach())
 
-    def core_gradients(self):
+    def core_gradients(self) -> list[Tensor] | None:
         """The gradients of the cores, shaped as :meth:`core_views`; ``None`` while there are none."""
         return None if self.cores.grad is None else self._views(self.cores.grad)
 
@@ -195,7 +201,7 @@ class TTEmbeddingBag(nn.Module):
             views.append(flat[start:end].view(size))
         return views
 
-    def refresh(self):
+    def refresh(self) -> tuple[int, int, int]:
         """Lets the cache choose its rows anew: those looked up most in training. They are loaded from the cores, with new
         state; rows no longer chosen are read from the cores again, and what they learned is lost.
 
@@ -205,7 +211,7 @@ class TTEmbeddingBag(nn.Module):
         """
         return _settings.refresh(self, (self.cores,), self._states())[0]
 
-    def statistics(self):
+    def statistics(self) -> dict[str, int]:
         """What the table takes and its cache does: a dictionary of numbers. Hits and lookups are those of training since
         this was last called."""
         return self._tables.session(self.cores.dtype).statistics()[0]
