@@ -14,6 +14,50 @@
 //! The caller owns `Group`, `Saved` and `Scratch`, made once for a plan; nothing allocates in a step. Every call names
 //! the queue it runs on. Two groups may be in use at once: the next batch can be grouped while this one computes.
 //!
+//! # Your own memory and optimiser
+//!
+//! [`Session`](crate::embedding::Session) keeps plan, caches and versions for you. Without it:
+//!
+//! ```
+//! use ttcore::backend::{Call, Sink, Version};
+//! use ttcore::init::CoreInit;
+//! use ttcore::{Backend, Bags, Layout, Offsets, Pooling, Reference, Table, TtShape};
+//!
+//! // One table, for batches of up to 2 bags and 4 lookups. Its parameters are any slice there is.
+//! let (backend, queue) = (Reference::<f32>::new(), &mut ());
+//! let shape = TtShape::paper(1000, 8, 3, 4)?;
+//! let mut params = vec![0.0; shape.parameters()];
+//! CoreInit::default().fill(&shape, 42, &mut params);
+//! let plan = backend.plan(queue, Layout::new(vec![Table::tt(shape)], 2, 4)?)?;
+//! let (mut group, mut saved) = (backend.new_group(queue, &plan)?, backend.new_saved(queue, &plan)?);
+//! let mut scratch = backend.new_scratch(queue, &plan)?;
+//! let (mut out, mut grads, mut velocity) = ([0.0; 2 * 8], vec![0.0; params.len()], vec![0.0; params.len()]);
+//!
+//! let bags = Bags::new(1000, &[3i64, 999, 3], Offsets::Starts(&[0, 2]), Pooling::Sum, None)?;
+//! let mut losses = Vec::new();
+//! for version in (0..3).map(Version) {
+//!     backend.group(queue, &plan, [bags], &mut group)?;
+//!     let call = Call { plan: &plan, group: &group, queue, scratch: &mut scratch };
+//!     backend.forward(call, version, [&params[..]], &mut out, Some(&mut saved))?;
+//!
+//!     // Of the loss |out - 1|^2 / 2.
+//!     let grad_out = out.map(|y| y - 1.0);
+//!     losses.push(grad_out.iter().map(|g| g * g / 2.0).sum::<f32>());
+//!     grads.fill(0.0);
+//!     let sink = Sink::Accumulate { params: &params[..], grads: &mut grads[..] };
+//!     let call = Call { plan: &plan, group: &group, queue, scratch: &mut scratch };
+//!     backend.backward(call, version, &saved, [sink], &grad_out, None)?;
+//!
+//!     // SGD with momentum. The parameters have another version now.
+//!     for ((param, v), grad) in params.iter_mut().zip(&mut velocity).zip(&grads) {
+//!         *v = 0.9 * *v + grad;
+//!         *param -= 0.1 * *v;
+//!     }
+//! }
+//! assert!(losses[2] < losses[0]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! A new backend implements [`Backend`] and adds one line to the conformance suite.
 
 use core::fmt;

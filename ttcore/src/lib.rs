@@ -36,7 +36,8 @@
 //! # Which type to start from
 //!
 //! * A layer with everything in it: [`TtEmbeddingBag`] for one table, [`EmbeddingBagCollection`] for all of a model's.
-//! * The operations on your own memory: [`Backend`] and [`Layout`].
+//! * The same on memory that is yours, such as another framework's tensors: [`embedding::Session`].
+//! * The operations alone: [`Backend`] and [`Layout`].
 //! * The mathematics alone: [`TtShape`], [`TtCores`] and [`algebra`].
 //!
 //! ```

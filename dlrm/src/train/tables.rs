@@ -48,6 +48,14 @@ impl CoreRuleName {
     fn before_there_was_a_choice() -> Self {
         Self::ElementWise
     }
+
+    /// The rule.
+    pub fn core_rule(self) -> CoreRule {
+        match self {
+            Self::AdagradNorm => CoreRule::ADAGRAD_NORM,
+            Self::ElementWise => CoreRule::ElementWise,
+        }
+    }
 }
 
 /// One table of a run, with everything decided.
