@@ -7,7 +7,7 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use ttcore::cache::CacheState;
 use ttcore::{FrequencyCache, Reference, Rule, TtShape};
 use ttcore_cpu::{Cpu, Threads};
-use ttcore_tests::cache::{Lookups, Operation, Story, tell};
+use ttcore_conformance::cache::{Lookups, Operation, Story, tell};
 
 use crate::numbers::{Int, decode};
 

@@ -14,7 +14,7 @@
 //! The caller owns `Group`, `Saved` and `Scratch`, made once for a plan; nothing allocates in a step. Every call names
 //! the queue it runs on. Two groups may be in use at once: the next batch can be grouped while this one computes.
 //!
-//! A new backend implements [`Backend`] and adds one line to the conformance suite.
+//! A new backend implements [`Backend`] and is tested by one line with the crate `ttcore-conformance`.
 
 use core::fmt;
 use core::ops::Range;

@@ -4,8 +4,8 @@ use dlrm::model::{Dlrm, Engine, ModelConfig, Samples};
 use rand_core::Rng;
 use ttcore::init::{CoreInit, Scale};
 use ttcore::{Rule, TableConfig, TtShape};
+use ttcore_conformance::case::rng;
 use ttcore_cpu::Isa;
-use ttcore_tests::case::rng;
 
 use super::{Training, convert, wide};
 

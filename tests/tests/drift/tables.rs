@@ -7,7 +7,7 @@ use rand_core::Rng;
 use ttcore::embedding::Batch as Grouped;
 use ttcore::init::{CoreInit, Scale};
 use ttcore::{Backend, Bags, EmbeddingBagCollection, Mode, Offsets, Pooling, Real, Rule, TableConfig, TtShape};
-use ttcore_tests::case::rng;
+use ttcore_conformance::case::rng;
 
 use super::{Training, convert, wide};
 
