@@ -15,7 +15,7 @@
 //! That makes a module of tests, one for each function of the suite, such as
 //! `reference_f64::forward::equals_the_expanded_table`. `cargo test golden` runs the golden vectors alone.
 //! A case that fails is made small, and its seed is kept in `proptest-regressions` of the package whose tests run.
-//! `examples/backend` beside this crate's source is such a crate, outside of the workspace.
+//! `examples/backend` in the repository is such a crate.
 //!
 //! # What it checks
 //!
