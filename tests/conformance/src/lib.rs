@@ -1,21 +1,4 @@
-//! The conformance suite: what every backend must do, as generic functions over [`ttcore::Backend`].
-//!
-//! # A new backend
-//!
-//! Implement [`Backend`](ttcore::Backend) in a crate of your own, make this one its dev-dependency, and write one line in a
-//! file of its `tests`:
-//!
-//! ```
-//! use ttcore::Reference;
-//!
-//! // A name, the backend, and a queue to run on; the last two are made anew for each test.
-//! ttcore_conformance::conformance!(reference_f64, Reference::<f64>::new(), ());
-//! ```
-//!
-//! That makes a module of tests, one for each function of the suite, such as
-//! `reference_f64::forward::equals_the_expanded_table`. `cargo test golden` runs the golden vectors alone.
-//! A case that fails is made small, and its seed is kept in `proptest-regressions` of the package whose tests run.
-//! `examples/backend` in the repository is such a crate.
+#![doc = include_str!("../README.md")]
 //!
 //! # What it checks
 //!
