@@ -24,6 +24,10 @@ use ttcore::backend::{Call, Expand, Sink, Version, Workspace};
 use ttcore::check::{self, Stamp};
 use ttcore::{Backend, Bags, Error, Layout};
 
+/// The crates whose types are part of this one's: the contract, and the pool of [`Threads::shared`].
+#[doc(no_inline)]
+pub use {rayon, ttcore};
+
 pub use group::Group;
 pub use memory::{Saved, Scratch};
 pub use plan::Plan;
@@ -133,7 +137,7 @@ impl<F: Element> Backend for Cpu<F> {
     }
 
     fn workspace(plan: &Plan) -> Workspace {
-        Workspace { group: Group::<F>::bytes(plan), saved: Saved::<F>::bytes(plan), scratch: Scratch::<F>::bytes(plan) }
+        Workspace::new(Group::<F>::bytes(plan), Saved::<F>::bytes(plan), Scratch::<F>::bytes(plan))
     }
 
     fn new_group(&self, _threads: &mut Threads, plan: &Plan) -> Result<Group<F>, Error> {

@@ -58,6 +58,10 @@ mod shape;
 mod state;
 mod table;
 
+/// The crates whose traits are part of this one's: those of [`Real`], and those of distributions in [`init`].
+#[doc(no_inline)]
+pub use {num_traits, rand_core, rand_distr};
+
 pub use backend::Backend;
 pub use bags::{Bags, BagsError, Index, IndexSlice, KeptLookups, Offsets, Pooling, Skip};
 pub use cache::FrequencyCache;

@@ -163,7 +163,7 @@ impl Backend for Wide {
 
     fn workspace(plan: &Layout) -> Workspace {
         let scratch = Scratch::lens(plan).iter().sum::<usize>() * size_of::<f64>();
-        Workspace { group: Group::bytes(plan), saved: 0, scratch }
+        Workspace::new(Group::bytes(plan), 0, scratch)
     }
 
     fn new_group(&self, _queue: &mut Queue, plan: &Layout) -> Result<Group, Error> {

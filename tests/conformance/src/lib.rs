@@ -39,6 +39,11 @@ pub mod rules;
 pub mod runner;
 pub mod tolerance;
 
+/// The crates whose types are part of this one's: the contract, strategies, the generator of [`case::rng`](fn@case::rng), and what
+/// golden files are read by.
+#[doc(no_inline)]
+pub use {proptest, rand_chacha, serde, ttcore};
+
 pub use device::Device;
 pub use properties::{
     adjoint, bags, bits, collections, contract, equivalence, forward, lengths, linearity, memory, runs, sinks,

@@ -7,6 +7,7 @@ use crate::backend::Backend;
 
 /// What a batch is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Mode {
     /// Accesses are counted, and forward leaves what backward needs.
     #[default]

@@ -5,6 +5,7 @@ use crate::init::Report;
 
 /// Bytes of one table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Bytes {
     /// What the table would take uncompressed.
     pub uncompressed: u128,
@@ -32,6 +33,7 @@ impl Bytes {
 
 /// Statistics of one table.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct TableStatistics {
     /// Rows of the table.
     pub rows: u64,
