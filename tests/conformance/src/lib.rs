@@ -114,11 +114,11 @@ macro_rules! conformance {
 ///
 /// ```
 /// use ttcore::Reference;
-/// use ttcore_cpu::{Cpu, Threads};
 ///
+/// // Yours takes the place of the first.
 /// ttcore_conformance::equivalence! {
+///     mine: Reference::<f64>::new(), ();
 ///     reference: Reference::<f64>::new(), ();
-///     cpu: Cpu::<f64>::new().expect("a backend"), Threads::one();
 /// }
 /// ```
 #[macro_export]
