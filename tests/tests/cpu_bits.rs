@@ -5,8 +5,8 @@
 use rand_core::Rng;
 use ttcore::embedding::Batch;
 use ttcore::{Backend, Bags, EmbeddingBagCollection, Mode, Offsets, Pooling, Rule, TableConfig, TtShape};
+use ttcore_conformance::case::rng;
 use ttcore_cpu::{Cpu, Element, Isa, Threads};
-use ttcore_tests::case::rng;
 
 const BAGS: usize = 700;
 const LOOKUPS: usize = 6000;

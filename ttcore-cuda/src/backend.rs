@@ -21,6 +21,7 @@ const CHUNK: usize = 1000;
 
 /// How tables are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Method {
     /// Algorithms 1 and 2 of the paper: batched products of cuBLAS over chunks of lookups. Any tables.
     Batched,
@@ -151,12 +152,9 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
     }
 
     fn workspace(plan: &Plan) -> Workspace {
-        Workspace {
-            // Once on the device and once where copies start from.
-            group: 2 * plan.group_bytes + Cpu::<F>::workspace(&plan.host).group,
-            saved: plan.saved_bytes,
-            scratch: plan.scratch.bytes,
-        }
+        // Once on the device and once where copies start from.
+        let group = 2 * plan.group_bytes + Cpu::<F>::workspace(&plan.host).group;
+        Workspace::new(group, plan.saved_bytes, plan.scratch.bytes)
     }
 
     fn new_group(&self, queue: &mut D::Queue, plan: &Plan) -> Result<Group<F, D>, Error> {

@@ -26,6 +26,7 @@ macro_rules! kernels {
     ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {
         /// The kernels, named as in `kernels/`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
         pub enum Kernel {
             $($(#[$doc])* $variant,)*
         }

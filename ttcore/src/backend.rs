@@ -58,7 +58,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A new backend implements [`Backend`] and adds one line to the conformance suite.
+//! A new backend implements [`Backend`] and is tested by one line with the crate `ttcore-conformance`.
+//!
+//! # What may grow
+//!
+//! Types of this crate that are marked `#[non_exhaustive]` may get new variants and fields; a backend refuses a
+//! [`Rule`](crate::Rule) that it does not know. [`Sink`], [`Expand`], [`Call`], [`Update`] and
+//! [`Pooling`](crate::Pooling) are not: a backend that ignored a new kind of sink, or half of an update, would compute
+//! something else than was asked for, so it must not compile.
 
 use core::fmt;
 use core::ops::Range;
@@ -128,6 +135,7 @@ pub struct Call<'c, B: Backend> {
 
 /// Bytes of the values made for a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Workspace {
     /// One `Group`.
     pub group: usize,
@@ -135,6 +143,13 @@ pub struct Workspace {
     pub saved: usize,
     /// One `Scratch`.
     pub scratch: usize,
+}
+
+impl Workspace {
+    /// Bytes of one `Group`, one `Saved` and one `Scratch`.
+    pub fn new(group: usize, saved: usize, scratch: usize) -> Self {
+        Self { group, saved, scratch }
+    }
 }
 
 /// A machine that computes embedding bags.

@@ -141,7 +141,7 @@ impl TableSettings {
                 rows, row_factors, col_factors, ranks, init, scale, lr_multiplier, cached_rows, frozen, ..
             } => {
                 let shape = TtShape::new(*rows, row_factors, col_factors, ranks)?;
-                let init = CoreInit { entries: (*init).into(), scale: (*scale).into(), std: None };
+                let init = CoreInit::default().with_entries((*init).into()).with_scale((*scale).into());
                 let config = TableConfig::tt(shape).with_init(init).with_core_lr_multiplier(*lr_multiplier);
                 (config.with_cache(*cached_rows)?, *frozen)
             }
