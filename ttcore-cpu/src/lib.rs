@@ -261,6 +261,13 @@ impl<F: Element> Backend for Cpu<F> {
         collected
     }
 
+    fn touched(plan: &Plan, group: &Group<F>, table: usize, visit: impl FnMut(Range<usize>)) -> Result<(), Error> {
+        check::same_layout("group", &plan.layout, &group.layout)?;
+        let shape = check::table(&plan.layout, table)?;
+        group.tables[table].touched(shape, visit);
+        Ok(())
+    }
+
     fn expand_rows<'a, 'r>(
         &self,
         threads: &mut Threads,
