@@ -2,7 +2,9 @@
 
 mod counting;
 
-use counting::{allocations_of, count_this_thread, pool};
+use std::thread;
+
+use counting::{allocations_of, count, count_this_thread, pool};
 use ttcore::{Bags, CoreRule, EmbeddingBagCollection, Mode, Offsets, Pooling, Rule, TableConfig, TtShape};
 use ttcore_cpu::{Cpu, Threads};
 
@@ -49,6 +51,13 @@ fn allocations(mut queue: Threads) -> usize {
 fn a_step_allocates_nothing() {
     count_this_thread();
     assert_eq!(allocations(Threads::one()), 0, "on one thread");
+    // On a thread of its own, as it is one of a pool from then on.
+    let here = || {
+        let threads = Threads::here(2).expect("threads");
+        (0..2).for_each(|waiting| drop(rayon::broadcast(|thread| count(thread.index(), waiting))));
+        allocations(threads)
+    };
+    assert_eq!(thread::spawn(here).join().expect("no panic"), 0, "here, with a helper");
     // Inside the pool: work that comes from outside goes through a queue of rayon's, which takes a block of memory for
     // every 63 calls.
     let pool = pool();
