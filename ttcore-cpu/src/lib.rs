@@ -28,19 +28,19 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! The environment variable `TTCORE_ISA` (`portable`, `avx2` or `avx512`) restricts the instruction set.
+//!
 //! # Threads
 //!
 //! A [`Threads`] is a queue. A training loop in Rust makes a pool, [`Threads::new`], and runs inside of it,
-//! [`Threads::install`]: operations called from outside of a pool are handed over, each for tens of microseconds. Where calls
-//! come from outside one by one, as from Python or C, [`Threads::here`] takes the calling thread for one of its threads, and
-//! they run at once.
+//! [`Threads::install`]: operations called from outside are handed over to the pool, which takes some ten microseconds each.
+//! Where calls come from outside one by one, as from Python or C, [`Threads::here`] takes the calling thread for one of its
+//! threads, and they run at once.
 //!
 //! # Gradients for others
 //!
-//! A sink that overwrites, [`Sink::Overwrite`], gives an automatic differentiation its fresh gradients in one pass; and
+//! A sink that overwrites, [`Sink::Overwrite`], gives automatic differentiation its fresh gradients in one pass; and
 //! [`Backend::touched`] says which parameters a batch touched, so that an optimiser visits these alone.
-//!
-//! The environment variable `TTCORE_ISA` (`portable`, `avx2` or `avx512`) restricts the instruction set.
 
 mod divide;
 pub mod group;

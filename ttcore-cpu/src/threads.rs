@@ -21,7 +21,7 @@ thread_local! {
 /// |---|---|
 /// | [`Threads::one`] | runs on the calling thread |
 /// | [`Threads::here`] | runs at once, on the thread that made the queue and its helpers |
-/// | [`Threads::new`], [`Threads::shared`] | is handed over to the pool, and the caller waits: tens of microseconds |
+/// | [`Threads::new`], [`Threads::shared`] | is handed over to the pool, if there is enough to share, and the caller waits |
 ///
 /// A program that is a training loop makes a pool and loops inside of it ([`Threads::install`]). Who is called, from Python
 /// or C, one operation at a time, makes a queue here.

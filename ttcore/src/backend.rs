@@ -90,8 +90,8 @@ pub enum Sink<'a, B: Backend> {
     /// Written to `grads`, whatever was there: the gradient of every parameter, zero where the batch touched nothing. For
     /// who wants a fresh gradient of every backward, as automatic differentiation does.
     ///
-    /// The same bits as [`Sink::Accumulate`] gives in `grads` of zeros, so that a gradient of `-0.0` is stored as `0.0`;
-    /// but every number is written once.
+    /// The same bits as [`Sink::Accumulate`] gives in `grads` of zeros, but for the sign of a zero, without a pass over all
+    /// of them first: numbers are computed where they are stored, and zeros written to the others.
     Overwrite {
         /// `[Table::parameters]`, as they were in forward.
         params: B::View<'a>,

@@ -130,12 +130,14 @@ impl<F: Real> Backward<'_, F> {
             if let Some(&ahead) = batch.dense.get(dense + AHEAD) {
                 kernels.prefetch(sink.params.place(dense_range(table, ahead)));
             }
-            let grad = &mut local.slice[..table.dim()];
-            self.row(kernels, task.table, batch.core_rows + dense, grad);
             let number = batch.dense[dense];
             let owned = Owned::Row { range: dense_range(table, number), number: number as usize };
             // SAFETY: a dense row belongs to the task that has it, in this region the only one that uses dense rows.
-            unsafe { sink.apply(kernels, owned, grad) };
+            unsafe {
+                let grad = sink.place(owned.range(), &mut local.slice);
+                self.row(kernels, task.table, batch.core_rows + dense, grad);
+                sink.apply(kernels, owned, grad);
+            }
         }
     }
 
@@ -157,6 +159,8 @@ impl<F: Real> Backward<'_, F> {
             // A gradient that is one product, of few rows if its norm is needed, can be subtracted as it is computed, without
             // being written.
             let most = if sink.needs_square() { SQUARED_ROWS / tree.product_rows(k - 1) } else { tree.block(k) };
+            // SAFETY: a slice belongs to the task that has its group.
+            let slice_grad = unsafe { sink.place(range.clone(), slice_grad) };
             let mut written = false;
             let at_once = k > 1 && sink.subtracts() && level.nodes(group).len() <= most;
             for (number, block) in blocks(level.nodes(group), if k == 1 { 1 } else { tree.block(k) }).enumerate() {
@@ -192,7 +196,7 @@ impl<F: Real> Backward<'_, F> {
                     kernels.transpose(rank, width, slice, transposed);
                     kernels.gemm([stacked, rank, width], grads, (width, 1), transposed, rank, parents, rank, false);
                 }
-                let (size, slice_grad) = ([rank, width, stacked], &mut slice_grad[..range.len()]);
+                let size = [rank, width, stacked];
                 // Factors may under- or overflow, or cancel, where their product does not: then it is written after all.
                 let square =
                     if at_once && sink.needs_square() { square(kernels, stack, rank, grads, width) } else { F::one() };
@@ -210,7 +214,7 @@ impl<F: Real> Backward<'_, F> {
             }
             if written {
                 // SAFETY: a slice belongs to the task that has its group; other regions do not read it.
-                unsafe { sink.apply(kernels, owned, &slice_grad[..range.len()]) };
+                unsafe { sink.apply(kernels, owned, slice_grad) };
             }
         }
     }
@@ -241,14 +245,15 @@ impl<F: Real> Backward<'_, F> {
         let (level, len) = (&nodes.levels[0], tree.product_len(1));
         let mut local = lock(&self.locals[self.threads.current() % self.locals.len()]);
         for node in task.range.clone() {
-            let grad = &mut local.slice[..len];
+            let owned = Owned::Slice { shape: &tree.shape, k: 0, i: level.digit(node) };
+            // SAFETY: a slice belongs to the task that has it.
+            let grad = unsafe { self.sinks[task.table].place(owned.range(), &mut local.slice) };
             if tree.levels() == 1 {
                 // SAFETY: written in a region before.
                 grad.copy_from_slice(unsafe { gradients.parents[0].get(node * len..(node + 1) * len) });
             } else {
                 from_children(kernels, level, node, &gradients.parents[1], grad);
             }
-            let owned = Owned::Slice { shape: &tree.shape, k: 0, i: level.digit(node) };
             // SAFETY: a slice belongs to the task that has it; nothing reads the first core in this region.
             unsafe { self.sinks[task.table].apply(kernels, owned, grad) };
         }
@@ -260,7 +265,7 @@ impl<F: Real> Backward<'_, F> {
         let len = tree.product_len(k);
         let mut local = lock(&self.locals[self.threads.current() % self.locals.len()]);
         let Local { slice, transposed, .. } = &mut *local;
-        let (slice, transposed) = (&mut slice[..rank * cols], &mut transposed[..rank * cols]);
+        let transposed = &mut transposed[..rank * cols];
         for group in task.range.clone() {
             for (number, &row) in nodes.last.rows(group).iter().enumerate() {
                 let product = |row: u32| {
@@ -277,10 +282,13 @@ impl<F: Real> Backward<'_, F> {
                 let size = [cols, rank, dim / cols];
                 kernels.gemm(size, row_grad, (1, cols), product(row), rank, transposed, rank, number > 0);
             }
-            kernels.transpose(cols, rank, transposed, slice);
             let owned = Owned::Slice { shape: &tree.shape, k, i: nodes.last.digit(group) };
             // SAFETY: a slice belongs to the task that has it; nothing reads the last core in this region.
-            unsafe { self.sinks[task.table].apply(kernels, owned, slice) };
+            unsafe {
+                let grad = self.sinks[task.table].place(owned.range(), slice);
+                kernels.transpose(cols, rank, transposed, grad);
+                self.sinks[task.table].apply(kernels, owned, grad);
+            }
         }
     }
 

@@ -169,22 +169,34 @@ impl<'c, F: Real> RawSink<'c, F> {
         }
     }
 
-    /// Accumulates or stores the gradient of some parameters, or applies the rule to them.
+    /// Where the gradient of some parameters is to be computed: where it is stored, or else in memory of the thread.
     ///
     /// # Safety
     ///
-    /// While this runs, no other task reads or writes these parameters, their gradients or their state.
+    /// Until [`RawSink::apply`] is called for them, no other task reads or writes these parameters' gradients.
+    pub(super) unsafe fn place<'g>(&self, range: Range<usize>, local: &'g mut [F]) -> &'g mut [F]
+    where
+        'c: 'g,
+    {
+        match self.kind {
+            // SAFETY: the caller answers for exclusivity, and the gradients of an overwriting sink may be written.
+            Kind::Overwrite => unsafe { self.target.get_mut(range) },
+            _ => &mut local[..range.len()],
+        }
+    }
+
+    /// Accumulates the gradient of some parameters, or applies the rule to them; nothing is left to do for one that is stored,
+    /// in its [`RawSink::place`].
+    ///
+    /// # Safety
+    ///
+    /// While this runs, no other task reads or writes these parameters, their gradients or their state; `grads` was filled
+    /// where `place` said.
     pub(super) unsafe fn apply<K: Kernels<F>>(&self, kernels: K, owned: Owned<'_>, grads: &[F]) {
         let range = owned.range();
         match (self.kind, &owned) {
             // SAFETY: the caller answers for exclusivity, and the gradients of an accumulating sink may be written.
             (Kind::Accumulate, _) => kernels.axpy(F::one(), grads, unsafe { self.target.get_mut(range) }),
-            (Kind::Overwrite, _) => {
-                // SAFETY: the caller answers for exclusivity, and the gradients of an overwriting sink may be written.
-                let target = unsafe { self.target.get_mut(range) };
-                // Added to zero, as if accumulated: -0.0 becomes 0.0.
-                target.iter_mut().zip(grads).for_each(|(stored, &grad)| *stored = F::zero() + grad);
-            }
             (Kind::Update(_), Owned::Slice { .. } | Owned::Row { .. }) if self.layout.slices() > 0 => {
                 // SAFETY: the caller answers for exclusivity.
                 let rate = unsafe { self.block_rate(&owned, || kernels.dot(grads, grads)) };
@@ -202,7 +214,8 @@ impl<'c, F: Real> RawSink<'c, F> {
                 // SAFETY: the caller answers for exclusivity, and the parameters of an update may be written.
                 kernels.update(&update, lr, unsafe { self.params.get_mut(range.clone()) }, grads, state);
             }
-            (Kind::Frozen, _) => {}
+            // Computed where it is stored.
+            (Kind::Overwrite | Kind::Frozen, _) => {}
         }
     }
 
