@@ -19,6 +19,8 @@ const SIZES: [(usize, usize); 3] = [(128, 4000), (512, 2000), (2048, 1000)];
 const BURST: usize = 20;
 
 type Call = fn(&mut Training);
+/// Makes a queue on the calling thread.
+type Queue = fn() -> Threads;
 
 /// Gradients of one backward, on one thread.
 const GRADIENTS: [(&str, Call); 5] = [
@@ -30,7 +32,7 @@ const GRADIENTS: [(&str, Call); 5] = [
 ];
 
 /// Queues for steps that are called from outside.
-const QUEUES: [(&str, fn() -> Threads); 3] = [
+const QUEUES: [(&str, Queue); 3] = [
     ("Threads::one()", Threads::one),
     ("Threads::here(2)", || Threads::here(2).expect("threads")),
     ("Threads::new(2)", || Threads::new(2).expect("threads")),
@@ -55,7 +57,7 @@ fn main() {
         println!("step of {bags} x 1, called from outside");
         // A thread for each queue: one that has a queue here is in a pool from then on.
         thread::scope(|scope| {
-            let queues = QUEUES.map(|(name, queue)| {
+            let mut queues = QUEUES.map(|(name, queue)| {
                 let (go, turns) = mpsc::channel::<()>();
                 let (done, times) = mpsc::channel();
                 let table = table.clone();
@@ -68,7 +70,6 @@ fn main() {
                 });
                 (name, go, times, Vec::new())
             });
-            let mut queues = queues;
             for _ in 0..calls / BURST {
                 for (_, go, times, all) in &mut queues {
                     go.send(()).expect("it waits for its turn");

@@ -66,7 +66,8 @@ impl Threads {
         Ok(if pool.current_num_threads() == 1 { Self::one() } else { Self::shared(Arc::new(pool)) })
     }
 
-    /// The calling thread and `threads - 1` helpers; 0 for one thread for each core, or for as many as there are already.
+    /// The calling thread and `threads - 1` helpers; 0 for one thread for each core, or for as many as there are already. One
+    /// is the calling thread alone, whichever that is.
     ///
     /// Calls from this thread need no hand-over: it takes its part in them, and where the helpers wake up too late it does
     /// all of it. Calls from other threads, to which the queue or a clone of it may be moved, are handed over to the
