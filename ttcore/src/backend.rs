@@ -1,9 +1,8 @@
 //! The contract between the mathematics and the machine that computes it.
 //!
-//! A backend has memory (twelve small functions) and four operations, and says what a batch touches. Operations work
-//! on **several tables of different
-//! shapes at once**, so that all of a model's tables share one parallel region or launch, and on **borrowed views**, so
-//! that memory of another framework is used where it lies. Four values carry a batch through them:
+//! A backend has memory (twelve small functions) and four operations, and says what a batch touches. Operations work on
+//! **several tables of different shapes at once**, so that all of a model's tables share one parallel region or launch, and
+//! on **borrowed views**, so that memory of another framework is used where it lies. Four values carry a batch through them:
 //!
 //! ```text
 //! Layout --plan--> Plan                        once: sizes and order of work, no data
