@@ -7,6 +7,18 @@
 //!                   -> ops/     forward, backward, sinks: regions of tasks
 //!                   -> simd/    the kernels tasks call, one file an instruction set
 //! ```
+//!
+//! # Threads
+//!
+//! A [`Threads`] is a queue. A training loop in Rust makes a pool, [`Threads::new`], and runs inside of it,
+//! [`Threads::install`]: operations called from outside are handed over to the pool, which takes some ten microseconds each.
+//! Where calls come from outside one by one, as from Python or C, [`Threads::here`] takes the calling thread for one of its
+//! threads, and they run at once.
+//!
+//! # Gradients for others
+//!
+//! A sink that overwrites, [`Sink::Overwrite`], gives automatic differentiation its fresh gradients in one pass; and
+//! [`Backend::touched`] says which parameters a batch touched, so that an optimiser visits these alone.
 
 mod divide;
 pub mod group;
@@ -241,6 +253,13 @@ impl<F: Element> Backend for Cpu<F> {
         }
         scratch.sinks = recycle(raw);
         collected
+    }
+
+    fn touched(plan: &Plan, group: &Group<F>, table: usize, visit: impl FnMut(Range<usize>)) -> Result<(), Error> {
+        check::same_layout("group", &plan.layout, &group.layout)?;
+        let shape = check::table(&plan.layout, table)?;
+        group.tables[table].touched(shape, visit);
+        Ok(())
     }
 
     fn expand_rows<'a, 'r>(

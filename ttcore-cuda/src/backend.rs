@@ -250,6 +250,16 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
         step.backward(D::address(&saved.memory), grad_out.address())
     }
 
+    fn touched(plan: &Plan, group: &Group<F, D>, table: usize, visit: impl FnMut(Range<usize>)) -> Result<(), Error> {
+        plan.check::<F>("group", &group.layout, group.make)?;
+        let shape = check::table(&plan.layout, table)?;
+        // After an error the host may hold a batch that the device does not.
+        if group.bags > 0 {
+            group.host.tables()[table].touched(shape, visit);
+        }
+        Ok(())
+    }
+
     fn expand_rows<'a, 'r>(
         &self,
         queue: &mut D::Queue,

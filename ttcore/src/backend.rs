@@ -1,8 +1,8 @@
 //! The contract between the mathematics and the machine that computes it.
 //!
-//! A backend has memory (twelve small functions) and four operations. Operations work on **several tables of different
-//! shapes at once**, so that all of a model's tables share one parallel region or launch, and on **borrowed views**, so
-//! that memory of another framework is used where it lies. Four values carry a batch through them:
+//! A backend has memory (twelve small functions) and four operations, and says what a batch touches. Operations work on
+//! **several tables of different shapes at once**, so that all of a model's tables share one parallel region or launch, and
+//! on **borrowed views**, so that memory of another framework is used where it lies. Four values carry a batch through them:
 //!
 //! ```text
 //! Layout --plan--> Plan                        once: sizes and order of work, no data
@@ -91,6 +91,17 @@ pub enum Sink<'a, B: Backend> {
         /// `[Table::parameters]`, as they were in forward.
         params: B::View<'a>,
         /// `[Table::parameters]`, laid out alike.
+        grads: B::ViewMut<'a>,
+    },
+    /// Written to `grads`, whatever was there: the gradient of every parameter, zero where the batch touched nothing. For
+    /// who wants a fresh gradient of every backward, as automatic differentiation does.
+    ///
+    /// The same bits as [`Sink::Accumulate`] gives in `grads` of zeros, but for the sign of a zero, without a pass over all
+    /// of them first: numbers are computed where they are stored, and zeros written to the others.
+    Overwrite {
+        /// `[Table::parameters]`, as they were in forward.
+        params: B::View<'a>,
+        /// `[Table::parameters]`, laid out alike. What is in them is not read.
         grads: B::ViewMut<'a>,
     },
     /// Applied to the parameters by a rule, in the same pass. The caller then gives them another [`Version`].
@@ -267,6 +278,23 @@ pub trait Backend: Sized + Send + Sync + 'static {
         grad_weights: Option<Self::ViewMut<'_>>,
     ) -> Result<(), Self::Error>;
 
+    /// Which parameters of table `table` the batch touches: calls `visit` with ranges of them, ascending, none empty, with
+    /// something between any two. All others have a gradient of zero, and [`Sink::Accumulate`] leaves theirs as they are.
+    ///
+    /// These are the slices of cores and the dense rows with a lookup, whatever its weight. So an optimiser outside can visit
+    /// them alone, and gradients that are used again be cleared where there is something. The host knows them since the
+    /// batch was grouped: nothing is waited for. A group that holds no batch touches nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OtherPlan`] or [`Error::NoTable`].
+    fn touched(
+        plan: &Self::Plan,
+        group: &Self::Group,
+        table: usize,
+        visit: impl FnMut(Range<usize>),
+    ) -> Result<(), Self::Error>;
+
     /// Rows of any tables, uncompressed: to fill a cache, or to export.
     fn expand_rows<'a, 'r>(
         &self,
@@ -286,6 +314,7 @@ impl<B: Backend> fmt::Debug for Sink<'_, B> {
         };
         match self {
             Self::Accumulate { params, .. } => numbers(f, "Accumulate", *params),
+            Self::Overwrite { params, .. } => numbers(f, "Overwrite", *params),
             Self::Update { update, .. } => f.debug_struct("Update").field("update", update).finish_non_exhaustive(),
             Self::Frozen { params } => numbers(f, "Frozen", *params),
         }

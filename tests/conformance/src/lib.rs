@@ -8,6 +8,7 @@
 //! * [`linearity`]: of the output in each core, of gradients in the gradient of the output.
 //! * [`bags`]: batches that mean the same give the same.
 //! * [`sinks`]: accumulated, fused and frozen.
+//! * [`overwrite`]: written over whatever was there; what a batch touches.
 //! * [`runs`]: the same bits every time; two batches in use at once.
 //! * [`contract`] and [`lengths`]: what is refused, with which error, and with nothing written.
 //! * [`memory`]: the small functions of memory.
@@ -48,7 +49,7 @@ pub use {proptest, rand_chacha, serde, ttcore};
 
 pub use device::Device;
 pub use properties::{
-    adjoint, bags, bits, collections, contract, equivalence, forward, lengths, linearity, memory, runs, sinks,
+    adjoint, bags, bits, collections, contract, equivalence, forward, lengths, linearity, memory, overwrite, runs, sinks,
 };
 
 /// Makes a module of tests, the whole suite, for a backend: a name, an expression for the backend and one for a queue.
@@ -68,6 +69,8 @@ macro_rules! conformance {
                 skipped_lookups_count_for_nothing;
             sinks: accumulate_adds, fused_is_accumulate_then_apply, every_table_has_its_own_sink,
                 every_touched_slice_gets_its_gradient, a_zero_gradient_moves_nothing;
+            overwrite: is_accumulate_into_zeros, beside_other_sinks, an_empty_batch_gives_zeros, of_a_large_table,
+                touched_is_where_lookups_are, touched_of_nothing, gradients_of_other_lengths;
             runs: same_bits_every_time, two_batches_at_once, backward_twice, other_weights_are_seen_or_refused;
             contract: a_stale_version, saved_of_another_batch, nothing_saved, a_batch_above_the_capacity,
                 different_numbers_of_bags, bags_for_other_rows, rows_that_are_none;
