@@ -28,7 +28,7 @@ pub(crate) fn backward(
     for (t, sink) in sinks.into_iter().enumerate() {
         let table = &plan.tables()[t];
         let params = match &sink {
-            Sink::Accumulate { params, .. } | Sink::Frozen { params } => *params,
+            Sink::Accumulate { params, .. } | Sink::Overwrite { params, .. } | Sink::Frozen { params } => *params,
             Sink::Update { params, .. } => params.as_view(),
         };
         let params = params.read(&mut scratch.params);
@@ -71,9 +71,11 @@ fn give(table: &Table, sink: Sink<'_, Wide>, params: &mut [f64], grads: &[f64], 
         Sink::Accumulate { grads: mut sums, .. } => {
             // The parameters are not needed any more.
             let sum = sums.as_view().read(params);
-            sum.iter_mut().zip(grads).for_each(|(sum, g)| *sum += g);
+            // What has no gradient stays as it is, to the sign of a zero.
+            sum.iter_mut().zip(grads).filter(|(_, g)| **g != 0.0).for_each(|(sum, g)| *sum += g);
             sums.write(0..grads.len(), sum);
         }
+        Sink::Overwrite { grads: mut view, .. } => view.write(0..grads.len(), grads),
         Sink::Update { params: mut view, state: mut state_view, update } => {
             let state = state_view.as_view().read(room);
             step(table, &update, params, grads, state);
@@ -111,12 +113,14 @@ fn blocks<'t>(table: &'t Table, shape: &'t TtShape) -> impl Iterator<Item = Rang
 fn check_sink(t: usize, table: &Table, sink: &Sink<'_, Wide>) -> Result<(), Error> {
     let parameters = table.parameters();
     let params = match sink {
-        Sink::Accumulate { params, .. } | Sink::Frozen { params } => params.len(),
+        Sink::Accumulate { params, .. } | Sink::Overwrite { params, .. } | Sink::Frozen { params } => params.len(),
         Sink::Update { params, .. } => params.len(),
     };
     check::length("parameters", Some(t), params, parameters)?;
     match sink {
-        Sink::Accumulate { grads, .. } => check::length("gradients", Some(t), grads.len(), parameters),
+        Sink::Accumulate { grads, .. } | Sink::Overwrite { grads, .. } => {
+            check::length("gradients", Some(t), grads.len(), parameters)
+        }
         Sink::Update { state, update, .. } => {
             check::length("optimiser state", Some(t), state.len(), update.state_layout(table).len())
         }

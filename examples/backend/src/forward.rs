@@ -38,7 +38,11 @@ pub(crate) fn forward(call: Call<'_, Wide>, params: &[View<'_>], mut out: ViewMu
     Ok(())
 }
 
-pub(crate) fn expand_rows(plan: &Layout, scratch: &mut Scratch, wanted: Vec<Expand<'_, '_, Wide>>) -> Result<(), Error> {
+pub(crate) fn expand_rows(
+    plan: &Layout,
+    scratch: &mut Scratch,
+    wanted: Vec<Expand<'_, '_, Wide>>,
+) -> Result<(), Error> {
     for Expand { table, params, rows, out } in &wanted {
         check::rows(plan, *table, rows)?;
         let shape = &plan.tables()[*table];

@@ -1,6 +1,8 @@
 //! One batch: its lookups, bag by bag.
 
-use ttcore::{Bags, Error, Layout, check};
+use std::ops::Range;
+
+use ttcore::{Bags, Error, Layout, Table, check};
 
 /// One batch of all tables.
 #[derive(Debug)]
@@ -63,5 +65,30 @@ impl Group {
             tables += 1;
         }
         check::table_count(&self.layout, "batches", tables)
+    }
+
+    /// The slices and dense rows of a table with a lookup: ascending, neighbours in one.
+    pub(crate) fn touched(&self, number: usize, table: &Table, mut visit: impl FnMut(Range<usize>)) {
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for &Lookup { row, .. } in &self.lookups[number] {
+            match (table.dense_row(row), table.cores()) {
+                (None, Some(shape)) => {
+                    ranges.extend((0..shape.cores()).map(|k| shape.slice_range(k, shape.digit(row, k))));
+                }
+                (range, _) => ranges.extend(range),
+            }
+        }
+        ranges.sort_unstable_by_key(|range| range.start);
+        ranges.dedup();
+        let mut ranges = ranges.into_iter();
+        let Some(mut last) = ranges.next() else { return };
+        for range in ranges {
+            if range.start == last.end {
+                last.end = range.end;
+            } else {
+                visit(std::mem::replace(&mut last, range));
+            }
+        }
+        visit(last);
     }
 }

@@ -230,6 +230,12 @@ impl Backend for Wide {
         Ok(backward::backward(call, sinks, grad_out, grad_weights)?)
     }
 
+    fn touched(plan: &Layout, group: &Group, table: usize, visit: impl FnMut(Range<usize>)) -> Result<(), Error> {
+        check::same_layout("group", plan, &group.layout)?;
+        group.touched(table, check::table(plan, table)?, visit);
+        Ok(())
+    }
+
     fn expand_rows<'a, 'r>(
         &self,
         _queue: &mut Queue,

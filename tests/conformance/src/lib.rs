@@ -49,7 +49,8 @@ pub use {proptest, rand_chacha, serde, ttcore};
 
 pub use device::Device;
 pub use properties::{
-    adjoint, bags, bits, collections, contract, equivalence, forward, lengths, linearity, memory, overwrite, runs, sinks,
+    adjoint, bags, bits, collections, contract, equivalence, forward, lengths, linearity, memory, overwrite, runs,
+    sinks,
 };
 
 /// Makes a module of tests, the whole suite, for a backend: a name, an expression for the backend and one for a queue.
