@@ -14,6 +14,11 @@
 //! | [`presets`] | table sizes and layers of the Kaggle, Terabyte and MLPerf models |
 //! | [`memory`] | which tables are compressed, and what that saves |
 //! | [`bench`](mod@bench) | what lookups cost, a tensor train beside a dense table and the machine; what an iteration costs |
+//!
+//! | feature | default | |
+//! |---|---|---|
+//! | `cuda` | no | the whole model on an NVIDIA GPU; building needs a `libcuda.so` to link: see `ttcore-cuda` |
+//! | `emulator` | no | the GPU's kernels on the host, for tests; building needs a C++ compiler |
 
 #![deny(unsafe_code)]
 

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use arbitrary::{Arbitrary, Result, Unstructured};
 use ttcore::cache::CacheState;
 use ttcore::{FrequencyCache, Reference, Rule, TtShape};
+use ttcore_conformance::cache::{Lookups, Operation, Story, tell};
 use ttcore_cpu::{Cpu, Threads};
-use ttcore_tests::cache::{Lookups, Operation, Story, tell};
 
 use crate::numbers::{Int, decode};
 
@@ -113,7 +113,7 @@ impl Naive {
     }
 
     fn state(&self) -> CacheState {
-        CacheState { slots: self.slots.clone(), counts: self.counts.iter().map(|(&row, &n)| (row, n)).collect() }
+        CacheState::new(self.slots.clone(), self.counts.iter().map(|(&row, &n)| (row, n)).collect())
     }
 }
 
@@ -140,7 +140,7 @@ fn bookkeeping(slots: usize, counted: usize, steps: &[Step]) {
             Step::Restore { slots, counts } => {
                 let slots: Vec<_> = slots.iter().map(|row| row.map(Int::u64)).collect();
                 let counts: Vec<_> = counts.iter().map(|&(row, count)| (row.u64(), count.u64())).collect();
-                restore(&mut cache, &mut naive, CacheState { slots, counts });
+                restore(&mut cache, &mut naive, CacheState::new(slots, counts));
             }
         }
         assert_eq!(cache.state(), naive.state());

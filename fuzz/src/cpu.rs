@@ -4,12 +4,12 @@ use std::cell::RefCell;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use ttcore::{Layout, Pooling, Reference, Table, TtShape, Update};
+use ttcore_conformance::batch::{Batch, Form, IndexType};
+use ttcore_conformance::case::Case;
+use ttcore_conformance::properties::steps::Story;
+use ttcore_conformance::rules::{CORE_RULES, RULES};
+use ttcore_conformance::{Device, equivalence};
 use ttcore_cpu::{Cpu, Threads};
-use ttcore_tests::batch::{Batch, Form, IndexType};
-use ttcore_tests::case::Case;
-use ttcore_tests::properties::steps::Story;
-use ttcore_tests::rules::{CORE_RULES, RULES};
-use ttcore_tests::{Device, equivalence};
 
 use crate::numbers::decode;
 

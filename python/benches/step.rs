@@ -1,7 +1,7 @@
 //! A step of tables by Rust alone: what `overhead.py` compares Python with.
 //!
-//! `step TABLES ROWS BAGS THREADS BATCHES` prints two medians in microseconds: of forward and backward with gradients added to
-//! zeros, and of forward and a fused step of SGD. One lookup a bag, drawn from all rows; cores of rank 32, 16 columns.
+//! `step TABLES ROWS BAGS THREADS BATCHES` prints two medians in microseconds: of forward and backward with fresh gradients, and
+//! of forward and a fused step of SGD. One lookup a bag, drawn from all rows; cores of rank 32, 16 columns.
 
 use std::time::Instant;
 
@@ -51,10 +51,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let tables = params.iter_mut().map(|params| TableMut { params: &mut params[..], state: &mut [][..] });
                 session.step(&mut threads, &mut worker, &batch, tables, &grad_out, 1e-3, None)?;
             } else {
-                grads.iter_mut().for_each(|grads| grads.fill(0.0));
                 let sinks = params.iter().zip(&mut grads);
-                let sinks =
-                    sinks.map(|(params, grads)| Sink::Accumulate { params: &params[..], grads: &mut grads[..] });
+                let sinks = sinks.map(|(params, grads)| Sink::Overwrite { params: &params[..], grads: &mut grads[..] });
                 session.backward(&mut threads, &mut worker, &batch, sinks, &grad_out, None)?;
             }
             times.push(start.elapsed().as_secs_f64() * 1e6);

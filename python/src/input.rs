@@ -225,7 +225,7 @@ impl Lists {
             let (rows, pooling) = (table.rows, table.pooling);
             let bags = match table.padding {
                 None => Bags::new(rows, indices, offsets, pooling, weights),
-                padding => kept.fill(Skip { padding, negative: false }, rows, indices, offsets, pooling, weights),
+                Some(row) => kept.fill(Skip::default().with_padding(row), rows, indices, offsets, pooling, weights),
             };
             let place = |error: BagsError| if want == 1 { error.into() } else { error.of_table(number) };
             all.push(bags.map_err(place)?);

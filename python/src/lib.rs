@@ -34,4 +34,9 @@ mod _ttcore {
     use crate::table::{Shape, Table};
     #[pymodule_export]
     use crate::tensor::tensor_type;
+
+    #[pymodule_init]
+    fn init() {
+        crate::pool::imported();
+    }
 }

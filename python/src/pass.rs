@@ -27,8 +27,8 @@ impl Pass {
 
 #[pymethods]
 impl Pass {
-    /// Adds the gradients of the tables to `grads`, a tensor for each or `None` where it is not wanted, and writes those of
-    /// the weights, of all tables one behind the other.
+    /// Writes the gradients of the tables to `grads`, a tensor for each or `None` where it is not wanted, and those of the
+    /// weights, of all tables one behind the other.
     #[pyo3(signature = (params, grad_out, grads, grad_weights = None))]
     fn backward(
         &self,
@@ -124,10 +124,8 @@ impl<F: Float> Backward for Typed<F> {
                     // SAFETY: the caller holds the tensors; the gradients are its own, new for this call.
                     let sinks = params.iter().zip(&beside).map(|(params, grads)| unsafe {
                         let params = params.get();
-                        grads.map_or(Sink::Frozen { params }, |grads| Sink::Accumulate {
-                            params,
-                            grads: grads.get_mut(),
-                        })
+                        grads
+                            .map_or(Sink::Frozen { params }, |grads| Sink::Overwrite { params, grads: grads.get_mut() })
                     });
                     // SAFETY: as above.
                     session.backward(threads, worker, batch, sinks, unsafe { grad_out.get() }, grad_weights)

@@ -115,7 +115,7 @@ impl Session {
     /// Continues with what a cache knew.
     fn set_cache(&self, py: Python<'_>, table: usize, slots: Vec<i64>, counts: Vec<(u64, u64)>) -> PyResult<()> {
         let slots = slots.into_iter().map(|row| u64::try_from(row).ok()).collect();
-        let state = CacheState { slots, counts };
+        let state = CacheState::new(slots, counts);
         typed!(&self.tables, tables => raised(py.detach(|| tables.write().set_cache_state(table, &state))))
     }
 

@@ -31,7 +31,7 @@ class _Bags(torch.autograd.Function):
         grad_out = grad_out.contiguous()
         grad_weights = torch.empty_like(weights) if needs[3] else None
         if owner.fused is None:
-            grads = tuple(gradient(param) if need else None for param, need in zip(params, needs[8:]))
+            grads = tuple(torch.empty_like(param) if need else None for param, need in zip(params, needs[8:]))
             ctx.run.backward(params, grad_out, grads, grad_weights)
         else:
             grads = (None,) * len(params)
@@ -39,11 +39,6 @@ class _Bags(torch.autograd.Function):
             # Other graphs saw other parameters.
             torch.autograd.graph.increment_version(params)
         return (None, None, None, grad_weights, None, None, None, None, *grads)
-
-
-def gradient(param):
-    """Memory for the gradient of parameters, to which backward adds."""
-    return torch.zeros_like(param)
 
 
 def bags(owner, values, offsets, weights, last, jagged, bags, params):

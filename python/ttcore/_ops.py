@@ -98,7 +98,7 @@ def _backward(
     run = None if tables is None else tables.passes.pop(int(token), None)
     if run is None:
         _, _, run = _run(params, values, offsets, weights, handle, *grad.shape, last, jagged, many, True)
-    grads = [torch.zeros_like(param) for param in params] if of_params else []
+    grads = [torch.empty_like(param) for param in params] if of_params else []
     of_weights = torch.empty_like(weights) if of_weights else grad.new_empty(0)
     wanted = tuple(grads) if of_params else (None,) * len(params)
     run.backward(tuple(params), grad.contiguous(), wanted, of_weights if of_weights.numel() else None)

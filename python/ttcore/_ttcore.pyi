@@ -145,7 +145,7 @@ class Pass:
         grads: tuple[torch.Tensor | None, ...],
         grad_weights: torch.Tensor | None = None,
     ) -> None:
-        """Adds the gradients of tables to ``grads``, and writes those of the weights, of all tables one behind the other."""
+        """Writes the gradients of tables to ``grads``, and those of the weights, of all tables one behind the other."""
 
     def step(
         self,

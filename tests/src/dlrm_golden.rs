@@ -1,6 +1,6 @@
 //! Golden training runs: a small DLRM trained by PyTorch in `f64`, one run a file.
 //!
-//! Read like the vectors of [`golden`](crate::golden). The loss of every batch, all predictions and all final weights
+//! Read like the vectors of [`golden`](ttcore_conformance::golden). The loss of every batch, all predictions and all final weights
 //! must come out.
 
 use std::collections::BTreeMap;
@@ -8,12 +8,17 @@ use std::collections::BTreeMap;
 use dlrm::model::{Dlrm, Engine, ModelConfig, Samples};
 use serde::Deserialize;
 use ttcore::{Real, Rule, TableConfig, TtShape};
+use ttcore_conformance::golden::{KINDS, cases};
+use ttcore_conformance::tolerance::assert_error;
 use ttcore_cpu::Isa;
 
-use crate::golden::{KINDS, cases};
-use crate::tolerance::assert_error;
+/// The runs that come with these tests.
+pub const FILES: [(&str, &str); 2] = [
+    ("dlrm_dense.json", include_str!("../golden/dlrm_dense.json")),
+    ("dlrm_tt.json", include_str!("../golden/dlrm_tt.json")),
+];
 
-/// The largest [`error`](crate::tolerance::error) of a tensor of a run: 1e-10 in `f64`, 1e-4 in `f32`.
+/// The largest [`error`](ttcore_conformance::tolerance::error) of a tensor of a run: 1e-10 in `f64`, 1e-4 in `f32`.
 pub fn limit<F: Real>() -> f64 {
     if F::epsilon().as_f64() < 1e-12 { 1e-10 } else { 1e-4 }
 }
@@ -78,7 +83,7 @@ impl Golden {
 ///
 /// If a file is not a case, or something else comes out than in the file.
 pub fn training<B: Engine>(make: impl Fn() -> (B, B::Queue)) {
-    for (path, golden) in cases::<Golden>(KINDS[1]) {
+    for (path, golden) in cases::<Golden>(KINDS[1], &FILES) {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
             let (backend, mut queue) = make();
             run(&format!("{}, {isa}", path.display()), &golden, backend, &mut queue, isa);

@@ -2,8 +2,13 @@
 
 mod counting;
 
-use counting::{allocations_of, count_this_thread, pool};
-use ttcore::{Bags, CoreRule, EmbeddingBagCollection, Mode, Offsets, Pooling, Rule, TableConfig, TtShape};
+use std::thread;
+
+use counting::{allocations_of, count, count_this_thread, pool};
+use ttcore::backend::{Call, Sink, Version};
+use ttcore::{
+    Backend, Bags, CoreRule, EmbeddingBagCollection, Layout, Mode, Offsets, Pooling, Rule, Table, TableConfig, TtShape,
+};
 use ttcore_cpu::{Cpu, Threads};
 
 /// Allocations of some steps of batches of different sizes, after one round of them.
@@ -45,13 +50,54 @@ fn allocations(mut queue: Threads) -> usize {
     allocations_of(|| (0..10).for_each(|_| round(&mut tables, queue)))
 }
 
+/// Allocations of steps that overwrite gradients and ask what was touched, after one of them.
+fn allocations_of_fresh_gradients(mut queue: Threads) -> usize {
+    let queue = &mut queue;
+    let shape = TtShape::with_rank(1000, &[10, 10, 10], &[2, 2, 4], 8).expect("a shape");
+    let table = Table::cached(shape, 40_000).expect("a table");
+    let (rows, parameters) = (table.addresses(), table.parameters());
+    let layout = Layout::new(vec![table], 500, 4000).expect("a layout");
+    let backend = Cpu::<f32>::new().expect("an instruction set");
+    let plan = backend.plan(queue, layout).expect("a plan");
+    let mut group = backend.new_group(queue, &plan).expect("memory");
+    let mut saved = backend.new_saved(queue, &plan).expect("memory");
+    let mut scratch = backend.new_scratch(queue, &plan).expect("memory");
+    let (params, mut grads, mut out) = (vec![0.5; parameters], vec![f32::NAN; parameters], vec![0.0; 500 * 16]);
+    let indices: Vec<u64> = (0..4000).map(|j| j * j * 7 % rows).collect();
+    let offsets: Vec<u64> = (0..500).map(|bag| bag * 8).collect();
+    let mut step = || {
+        let bags = Bags::new(rows, &indices, Offsets::Starts(&offsets), Pooling::Sum, None).expect("bags");
+        backend.group(queue, &plan, [bags], &mut group).expect("group");
+        let call = Call { plan: &plan, group: &group, queue, scratch: &mut scratch };
+        backend.forward(call, Version(0), [&params[..]], &mut out, Some(&mut saved)).expect("forward");
+        let call = Call { plan: &plan, group: &group, queue, scratch: &mut scratch };
+        let sink: Sink<'_, Cpu<f32>> = Sink::Overwrite { params: &params, grads: &mut grads };
+        backend.backward(call, Version(0), &saved, [sink], &out, None).expect("backward");
+        let mut touched = 0;
+        Cpu::touched(&plan, &group, 0, |range| touched += range.len()).expect("touched");
+        assert!(0 < touched && touched < parameters);
+    };
+    step();
+    allocations_of(|| (0..10).for_each(|_| step()))
+}
+
 #[test]
 fn a_step_allocates_nothing() {
     count_this_thread();
     assert_eq!(allocations(Threads::one()), 0, "on one thread");
+    assert_eq!(allocations_of_fresh_gradients(Threads::one()), 0, "overwritten, on one thread");
+    // On a thread of its own, as it is one of a pool from then on.
+    let here = || {
+        let threads = Threads::here(2).expect("threads");
+        (0..2).for_each(|waiting| drop(rayon::broadcast(|thread| count(thread.index(), waiting))));
+        allocations(threads)
+    };
+    assert_eq!(thread::spawn(here).join().expect("no panic"), 0, "here, with a helper");
     // Inside the pool: work that comes from outside goes through a queue of rayon's, which takes a block of memory for
     // every 63 calls.
     let pool = pool();
     let threads = Threads::shared(pool.clone());
+    let more = threads.clone();
     assert_eq!(pool.install(move || allocations(threads)), 0, "on two threads");
+    assert_eq!(pool.install(move || allocations_of_fresh_gradients(more)), 0, "overwritten, on two threads");
 }

@@ -2,11 +2,13 @@
 //!
 //! Batches are large enough that every region has many tasks, which the threads take in an order that is never the same.
 
+use std::thread;
+
 use rand_core::Rng;
 use ttcore::embedding::Batch;
 use ttcore::{Backend, Bags, EmbeddingBagCollection, Mode, Offsets, Pooling, Rule, TableConfig, TtShape};
+use ttcore_conformance::case::rng;
 use ttcore_cpu::{Cpu, Element, Isa, Threads};
-use ttcore_tests::case::rng;
 
 const BAGS: usize = 700;
 const LOOKUPS: usize = 6000;
@@ -98,15 +100,21 @@ where
         let one = bits::<F>(isa, Threads::one());
         let distinct = one.iter().collect::<std::collections::HashSet<_>>().len();
         assert!(distinct > one.len() / 2, "{distinct} of {} numbers are distinct: nothing was computed", one.len());
-        for threads in [1, 2, 2, 3, 8] {
-            let many = bits::<F>(isa, Threads::new(threads).expect("threads"));
+        let check = |many: Vec<u64>, what: &str| {
             let differ = one.iter().zip(&many).filter(|(a, b)| a != b).count();
-            assert!(
-                one.len() == many.len() && differ == 0,
-                "{isa}, {threads} threads: {differ} of {} differ",
-                one.len()
-            );
+            assert!(one.len() == many.len() && differ == 0, "{isa}, {what}: {differ} of {} differ", one.len());
+        };
+        for threads in [1, 2, 2, 3, 8] {
+            check(bits::<F>(isa, Threads::new(threads).expect("threads")), &format!("{threads} threads"));
         }
+        // On a thread of its own and its helpers, then on the helpers alone.
+        let here = || Threads::here(3).expect("threads");
+        let (many, left) = thread::scope(|scope| {
+            let maker = scope.spawn(|| (bits::<F>(isa, here()), here()));
+            maker.join().expect("no panic")
+        });
+        check(many, "here");
+        check(bits::<F>(isa, left), "from another thread");
     }
 }
 

@@ -3,8 +3,8 @@
 use dlrm::model::{Dlrm, ModelConfig, Samples};
 use rand_core::Rng;
 use ttcore::{CoreRule, Rule, TableConfig, TtShape};
+use ttcore_conformance::case::rng;
 use ttcore_cpu::{Cpu, Isa, Threads};
-use ttcore_tests::case::rng;
 
 /// A model and the batches it is trained on.
 struct Run {

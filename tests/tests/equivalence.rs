@@ -1,8 +1,8 @@
 //! Every pair of the backends that need no device agrees, and each gives the same bits in every run, on any number of threads.
 
 use ttcore::Reference;
+use ttcore_conformance::{Device, bits};
 use ttcore_cpu::{Cpu, Element, Isa, Threads};
-use ttcore_tests::{Device, bits};
 
 fn threads(count: usize) -> Threads {
     Threads::new(count).expect("threads")
@@ -14,7 +14,7 @@ macro_rules! pairs {
         mod $float {
             use super::*;
 
-            ttcore_tests::equivalence! {
+            ttcore_conformance::equivalence! {
                 reference: Reference::<$float>::new(), ();
                 portable: Cpu::<$float>::with_isa(Isa::Portable), Threads::one();
                 portable_3: Cpu::<$float>::with_isa(Isa::Portable), threads(3);

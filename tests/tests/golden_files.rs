@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::panic::catch_unwind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
-use ttcore_tests::golden::{KINDS, cases, cases_in};
+use ttcore_conformance::golden::{FILES, KINDS, cases_in};
+use ttcore_tests::dlrm_golden;
 
 /// A fresh directory with these files.
 fn directory(name: &str, files: &[(&str, &str)]) -> PathBuf {
@@ -24,12 +26,16 @@ fn complaint(path: PathBuf) -> String {
     panic.downcast_ref::<String>().expect("a message").clone()
 }
 
+/// The files of a kind beside the source are those that were compiled in.
 #[test]
-fn golden_vectors_of_both_kinds_come_with_the_suite() {
-    if std::env::var_os("TTCORE_GOLDEN").is_none() {
-        for kind in KINDS {
-            assert!(!cases::<Value>(kind).is_empty());
-        }
+fn golden_vectors_of_both_kinds_are_complete() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (folder, kind, ours) in [("conformance/golden", KINDS[0], FILES), ("golden", KINDS[1], &dlrm_golden::FILES)] {
+        let found: Vec<String> = (cases_in::<IgnoredAny>(&root.join(folder), kind).into_iter())
+            .map(|(path, _)| path.file_name().expect("a file").to_string_lossy().into_owned())
+            .collect();
+        let ours: Vec<&str> = ours.iter().map(|&(name, _)| name).collect();
+        assert_eq!(found, ours);
     }
 }
 

@@ -43,7 +43,7 @@ fn the_table_has_the_variance_of_a_dense_one() {
     ];
     for shape in shapes.map(|shape| shape.expect("a shape")) {
         for (entries, scale) in ENTRIES.into_iter().flat_map(|entries| SCALES.map(|scale| (entries, scale))) {
-            let init = CoreInit { entries, scale, std: None };
+            let init = CoreInit::default().with_entries(entries).with_scale(scale);
             let target = 1.0 / (3.0 * shape.rows() as f64);
             let (variance, error) = over_seeds(96, |seed| {
                 mean_square(&TtCores::<f64>::init(shape.clone(), &init, seed).expand().expect("a table"))
@@ -63,7 +63,7 @@ fn the_table_has_the_variance_of_a_dense_one() {
 fn the_published_scale_is_too_wide_by_the_factors_it_leaves_out() {
     let shape = TtShape::new(1000, &[10, 10, 10], &[2, 2, 4], &[1, 8, 8, 1]).expect("a shape");
     for entries in ENTRIES {
-        let init = CoreInit { entries, scale: Scale::Paper, std: None };
+        let init = CoreInit::default().with_entries(entries).with_scale(Scale::Paper);
         let want = entries.variance().powi(3) * 64.0 / 3000.0;
         let (variance, error) = over_seeds(96, |seed| {
             mean_square(&TtCores::<f64>::init(shape.clone(), &init, seed).expand().expect("a table"))
@@ -79,7 +79,7 @@ fn the_step_size_is_the_squared_norm_of_the_gradient() {
     // K = sum over the cores of |dW/dG_k|^2, for one entry of the table.
     let shape = TtShape::new(60, &[4, 4, 4], &[2, 2, 2], &[1, 3, 4, 1]).expect("a shape");
     for (entries, scale) in ENTRIES.into_iter().flat_map(|entries| SCALES.map(|scale| (entries, scale))) {
-        let init = CoreInit { entries, scale, std: None };
+        let init = CoreInit::default().with_entries(entries).with_scale(scale);
         let (step, error) = over_seeds(400, |seed| {
             let cores = TtCores::<f64>::init(shape.clone(), &init, seed);
             let (mut grads, mut scratch) = (vec![0.0; shape.parameters()], vec![0.0; 1000]);
@@ -135,7 +135,7 @@ fn dense_tables_are_uniform() {
 fn values_of_a_seed_do_not_change() {
     let shape = TtShape::new(24, &[4, 6], &[2, 2], &[1, 2, 1]).expect("a shape");
     for (entries, want) in PINNED {
-        let init = CoreInit { entries, scale: Scale::Calibrated, std: None };
+        let init = CoreInit::default().with_entries(entries).with_scale(Scale::Calibrated);
         let cores = TtCores::<f64>::init(shape.clone(), &init, 1);
         let got = [cores.core(0)[0], cores.core(0)[15], cores.core(1)[0], cores.core(1)[23]];
         for (got, want) in got.into_iter().zip(want) {

@@ -5,8 +5,8 @@ use ttcore::{
     Backend, Bags, BagsError, EmbeddingBagCollection, Error, Index, Mode, Offsets, Pooling, Reference, Rule,
     ShapeError, TableConfig, TtShape,
 };
+use ttcore_conformance::tolerance::assert_error;
 use ttcore_cpu::{Cpu, Threads};
-use ttcore_tests::tolerance::assert_error;
 
 /// A million million.
 const ROWS: u64 = 1_000_000_000_000;

@@ -2,5 +2,5 @@
 
 use ttcore::Reference;
 
-ttcore_tests::conformance!(reference_f64, Reference::<f64>::new(), ());
-ttcore_tests::conformance!(reference_f32, Reference::<f32>::new(), ());
+ttcore_conformance::conformance!(reference_f64, Reference::<f64>::new(), ());
+ttcore_conformance::conformance!(reference_f32, Reference::<f32>::new(), ());

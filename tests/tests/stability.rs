@@ -4,8 +4,8 @@
 use dlrm::model::{Dlrm, ModelConfig, Samples};
 use rand_core::Rng;
 use ttcore::{CoreRule, Rule, TableConfig, TtShape};
+use ttcore_conformance::case::rng;
 use ttcore_cpu::{Cpu, Threads};
-use ttcore_tests::case::rng;
 
 const DIM: usize = 8;
 /// Tables of a model.

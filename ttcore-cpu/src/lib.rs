@@ -1,10 +1,6 @@
-//! The CPU backend of [`ttcore`]: all of a model's tables at once on all cores, with the same bits for any number of
-//! threads.
+#![doc = include_str!("../README.md")]
 //!
-//! Lookups of a batch are merged to unique rows; rows share the products of their prefixes (for three cores, of the pairs
-//! `(i_1, i_2)`), which are computed once, kept for backward, and stacked: all prefixes that end in the same slice of a
-//! core are one matrix product. Gradients are summed for each row, then for each prefix, then for each slice; every slice,
-//! row and bag belongs to one task, so there are no atomics, and how many threads there are changes nothing in a sum.
+//! # The rooms
 //!
 //! ```text
 //! bags/ of ttcore   -> group/   unique rows, prefix tree, tasks split by counted work
@@ -12,23 +8,17 @@
 //!                   -> simd/    the kernels tasks call, one file an instruction set
 //! ```
 //!
-//! ```
-//! use ttcore::{Bags, Mode, Offsets, Pooling, TableConfig, TtEmbeddingBag, TtShape};
-//! use ttcore_cpu::{Cpu, Threads};
+//! # Threads
 //!
-//! let (backend, mut threads) = (Cpu::<f32>::new()?, Threads::new(2)?);
-//! let config = TableConfig::tt(TtShape::paper(10_000_000, 16, 3, 32)?);
-//! let mut table = TtEmbeddingBag::new(backend, &mut threads, config, 2, 3, 42)?;
-//! let mut batch = table.batch(&mut threads)?;
-//! let bags = Bags::new(10_000_000, &[7i64, 9_999_999, 7], Offsets::Starts(&[0, 2]), Pooling::Sum, None)?;
-//! let mut out = [0.0; 2 * 16];
-//! table.group(&mut threads, &mut batch, bags, Mode::Train)?;
-//! table.forward(&mut threads, &mut batch, &mut out)?;
-//! table.step(&mut threads, &batch, &out.clone(), 0.1, None)?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! A [`Threads`] is a queue. A training loop in Rust makes a pool, [`Threads::new`], and runs inside of it,
+//! [`Threads::install`]: operations called from outside are handed over to the pool, which takes some ten microseconds each.
+//! Where calls come from outside one by one, as from Python or C, [`Threads::here`] takes the calling thread for one of its
+//! threads, and they run at once.
 //!
-//! The environment variable `TTCORE_ISA` (`portable`, `avx2` or `avx512`) restricts the instruction set.
+//! # Gradients for others
+//!
+//! A sink that overwrites, [`Sink::Overwrite`], gives automatic differentiation its fresh gradients in one pass; and
+//! [`Backend::touched`] says which parameters a batch touched, so that an optimiser visits these alone.
 
 mod divide;
 pub mod group;
@@ -45,6 +35,10 @@ use std::ops::Range;
 use ttcore::backend::{Call, Expand, Sink, Version, Workspace};
 use ttcore::check::{self, Stamp};
 use ttcore::{Backend, Bags, Error, Layout};
+
+/// The crates whose types are part of this one's: the contract, and the pool of [`Threads::shared`].
+#[doc(no_inline)]
+pub use {rayon, ttcore};
 
 pub use group::Group;
 pub use memory::{Saved, Scratch};
@@ -163,7 +157,7 @@ impl<F: Element> Backend for Cpu<F> {
     }
 
     fn workspace(plan: &Plan) -> Workspace {
-        Workspace { group: Group::<F>::bytes(plan), saved: Saved::<F>::bytes(plan), scratch: Scratch::<F>::bytes(plan) }
+        Workspace::new(Group::<F>::bytes(plan), Saved::<F>::bytes(plan), Scratch::<F>::bytes(plan))
     }
 
     fn new_group(&self, _threads: &mut Threads, plan: &Plan) -> Result<Group<F>, Error> {
@@ -259,6 +253,13 @@ impl<F: Element> Backend for Cpu<F> {
         }
         scratch.sinks = recycle(raw);
         collected
+    }
+
+    fn touched(plan: &Plan, group: &Group<F>, table: usize, visit: impl FnMut(Range<usize>)) -> Result<(), Error> {
+        check::same_layout("group", &plan.layout, &group.layout)?;
+        let shape = check::table(&plan.layout, table)?;
+        group.tables[table].touched(shape, visit);
+        Ok(())
     }
 
     fn expand_rows<'a, 'r>(

@@ -12,6 +12,7 @@
 #include "../kernels/fused_backward.cu"
 #include "../kernels/fused_outer.cu"
 #include "../kernels/slices.cu"
+#include "../kernels/untouched.cu"
 #include "../kernels/layers.cu"
 
 // Runs a kernel to its end. False if there is none of this name.

@@ -131,8 +131,10 @@ struct AccumulateArgs {
     u32 count;
     u32 runs;
     u64 len;
+    // Whether the first chunk with a lookup of a slice does not add to what is there, but to zero.
+    u64 overwrite;
 };
-SIZE(AccumulateArgs, 64);
+SIZE(AccumulateArgs, 72);
 
 // Lines 22 and 23 of Algorithm 2, without atomics: a slice belongs to one block, which adds the lookups of the chunk in
 // order.
@@ -144,11 +146,12 @@ __device__ void accumulate(const AccumulateArgs<F>& args) {
         u32 from = lower_bound(lookups, count, args.first);
         u32 to = lower_bound(lookups, count, args.first + args.count);
         if (from == to) continue;
+        bool stores = args.overwrite && from == 0;
         F* target = args.target + args.digits[run] * args.len;
         for (u64 element = threadIdx.x; element < args.len; element += blockDim.x) {
             F sum = 0;
             for (u32 i = from; i < to; ++i) sum += args.grads[(lookups[i] - args.first) * args.len + element];
-            target[element] += sum;
+            target[element] = (stores ? (F)0 : target[element]) + sum;
         }
     }
 }

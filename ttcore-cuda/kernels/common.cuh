@@ -41,12 +41,12 @@ extern __shared__ __align__(16) u64 ttcore_shared[];
 // What becomes of the gradients of a table: `Kind` in src/sinks.rs.
 // ADAGRAD_NORM is a rule of blocks, slices of cores and dense rows, which have to have their whole gradients first; all others
 // take them number by number.
-enum { ACCUMULATE = 0, SGD = 1, ADAGRAD = 2, ADAM = 3, FROZEN = 4, ADAGRAD_NORM = 5 };
+enum { ACCUMULATE = 0, SGD = 1, ADAGRAD = 2, ADAM = 3, FROZEN = 4, ADAGRAD_NORM = 5, OVERWRITE = 6 };
 
 template <class F>
 struct Sink {
     F* params;
-    // Gradients to add to, the first plane of the state, or under a rule of blocks a number for each slice.
+    // Gradients to add to or to store, the first plane of the state, or under a rule of blocks a number for each slice.
     F* first;
     // The second plane of the state, or under a rule of blocks a number for each dense row.
     F* second;
@@ -69,6 +69,9 @@ __device__ void apply(const Sink<F>& sink, double rate64, u64 at, F g) {
     F rate = (F)rate64, eps = (F)sink.eps;
     if (sink.kind == ACCUMULATE) {
         sink.first[at] += g;
+    } else if (sink.kind == OVERWRITE) {
+        // As if added to zero: -0.0 becomes 0.0.
+        sink.first[at] = (F)0 + g;
     } else if (sink.kind == SGD) {
         sink.params[at] -= rate * g;
     } else if (sink.kind == ADAGRAD) {

@@ -1,4 +1,4 @@
-// Rows held as they are, and parameters that a batch does not touch: the same for every way to compute with cores.
+// Rows held as they are: the same for every way to compute with cores.
 
 template <class F>
 struct DenseArgs {
@@ -87,34 +87,6 @@ __device__ void norm_dense(const DenseArgs<F>& args) {
     }
 }
 KERNEL_WITH_BARRIERS(norm_dense, DenseArgs)
-
-template <class F>
-struct UntouchedArgs {
-    Sink<F> sink;
-    // The slices (or dense rows) that the batch touched, ascending.
-    const u64* touched;
-    u64 base;
-    u64 slices;
-    u64 len;
-    u32 count;
-    u32 cores;
-};
-SIZE(UntouchedArgs, 120);
-
-// A rule that moves parameters without a gradient, on the slices that no other kernel visits.
-template <class F>
-__device__ void untouched(const UntouchedArgs<F>& args) {
-    double rate = args.cores ? args.sink.core_rate : args.sink.dense_rate;
-    for (u64 slice = blockIdx.x; slice < args.slices; slice += gridDim.x) {
-        u32 place = lower_bound(args.touched, args.count, slice);
-        if (place < args.count && args.touched[place] == slice) continue;
-        u64 at = args.base + slice * args.len;
-        for (u64 element = threadIdx.x; element < args.len; element += blockDim.x) {
-            apply(args.sink, rate, at + element, (F)0);
-        }
-    }
-}
-KERNEL(untouched, UntouchedArgs)
 
 template <class F>
 struct CopyRowsArgs {

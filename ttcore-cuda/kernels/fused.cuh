@@ -5,6 +5,7 @@
 //   fused_middle   one unit: gradients of the rows and products of its pairs, and what these add to G1 and to G2[i2]
 //   fused_outer    a slice of a core, or dense rows: sums what was added, and applies the rule
 //   fused_slices   a slice of a core: applies a rule of blocks, if there is one
+//   fused_untouched  a slice or dense rows that the batch does not touch, for sinks that visit all parameters
 //
 // A unit has so many pairs that the rows (pair, j1) of their products, stacked, are a matrix of at most 64 rows, and so
 // many j2 that its columns (j2, r) fit beside it in shared memory. A longer list of pairs is several units, which add to
@@ -53,10 +54,11 @@ struct FusedTable {
     u64 middle_grads;
     // There too: gradients of the slices that occur, where they are among the parameters. For a rule of blocks.
     u64 core_grads;
-    // Where cores 2 and 3 and the dense rows are among the parameters.
+    // Where cores 2 and 3 and the dense rows are among the parameters, and how many these are.
     u64 core2;
     u64 core3;
     u64 dense;
+    u64 parameters;
     u64 column;
     // Lookups of the tables before.
     u64 lookups_before;
@@ -88,7 +90,7 @@ struct FusedTable {
     u32 tile_r1;
     u32 tile_r2;
 };
-static_assert(sizeof(FusedTable) == 344, "as in src/args.rs");
+static_assert(sizeof(FusedTable) == 352, "as in src/args.rs");
 
 // Pairs `pair ..` of one i2, by its number among those that occur; which j1 and j2, in tiles; which part of the gradient
 // of G2[i2], or all ones for the whole of it.

@@ -91,7 +91,7 @@ args! {
     }
 
     /// Of [`Kernel::Accumulate`](crate::device::Kernel::Accumulate).
-    AccumulateArgs: 64 {
+    AccumulateArgs: 72 {
         digits: u64,
         starts: u64,
         lookups: u64,
@@ -101,6 +101,7 @@ args! {
         count: u32,
         runs: u32,
         len: u64,
+        overwrite: u64,
     }
 
     /// Of [`Kernel::ApplySlices`](crate::device::Kernel::ApplySlices) and
@@ -200,7 +201,7 @@ args! {
     UpdateArgs: 96 { sink: Sink, grads: u64, len: u64, }
 
     /// One table of a batch, for the fused kernels, which read it from the memory of the group.
-    FusedTable: 344 {
+    FusedTable: 352 {
         bag_starts: u64,
         bag_of: u64,
         row_of: u64,
@@ -229,6 +230,7 @@ args! {
         core2: u64,
         core3: u64,
         dense: u64,
+        parameters: u64,
         column: u64,
         lookups_before: u64,
         outers_before: u32,

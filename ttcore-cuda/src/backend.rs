@@ -21,6 +21,7 @@ const CHUNK: usize = 1000;
 
 /// How tables are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Method {
     /// Algorithms 1 and 2 of the paper: batched products of cuBLAS over chunks of lookups. Any tables.
     Batched,
@@ -151,12 +152,9 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
     }
 
     fn workspace(plan: &Plan) -> Workspace {
-        Workspace {
-            // Once on the device and once where copies start from.
-            group: 2 * plan.group_bytes + Cpu::<F>::workspace(&plan.host).group,
-            saved: plan.saved_bytes,
-            scratch: plan.scratch.bytes,
-        }
+        // Once on the device and once where copies start from.
+        let group = 2 * plan.group_bytes + Cpu::<F>::workspace(&plan.host).group;
+        Workspace::new(group, plan.saved_bytes, plan.scratch.bytes)
     }
 
     fn new_group(&self, queue: &mut D::Queue, plan: &Plan) -> Result<Group<F, D>, Error> {
@@ -250,6 +248,16 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
             step.weights(D::address(&saved.memory), grad_out.address(), grad_weights.address())?;
         }
         step.backward(D::address(&saved.memory), grad_out.address())
+    }
+
+    fn touched(plan: &Plan, group: &Group<F, D>, table: usize, visit: impl FnMut(Range<usize>)) -> Result<(), Error> {
+        plan.check::<F>("group", &group.layout, group.make)?;
+        let shape = check::table(&plan.layout, table)?;
+        // After an error the host may hold a batch that the device does not.
+        if group.bags > 0 {
+            group.host.tables()[table].touched(shape, visit);
+        }
+        Ok(())
     }
 
     fn expand_rows<'a, 'r>(

@@ -26,6 +26,7 @@ macro_rules! kernels {
     ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {
         /// The kernels, named as in `kernels/`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
         pub enum Kernel {
             $($(#[$doc])* $variant,)*
         }
@@ -65,7 +66,7 @@ kernels! {
     DenseRows = "dense_rows";
     /// A rule of blocks on the dense rows a batch touched.
     NormDense = "norm_dense";
-    /// A rule on what a batch did not touch.
+    /// Gradients of zero, to the sink, of what a batch did not touch.
     Untouched = "untouched";
     /// Dense rows to where rows are wanted.
     CopyRows = "copy_rows";
@@ -81,6 +82,8 @@ kernels! {
     FusedOuter = "fused_outer";
     /// Rules of blocks on the cores of all fused tables.
     FusedSlices = "fused_slices";
+    /// Gradients of zero, to their sinks, of what a batch did not touch of all fused tables.
+    FusedUntouched = "fused_untouched";
     /// Biases, and ReLU.
     Bias = "bias";
     /// Gradients behind a ReLU, and sums of them over some samples.

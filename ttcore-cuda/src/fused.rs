@@ -128,6 +128,7 @@ fn descriptor<F: Element>(plan: &Plan, t: usize, counts: &Counts, group: u64) ->
         core2: core(1),
         core3: core(2),
         dense: table.core_parameters() as u64,
+        parameters: table.parameters() as u64,
         column: plan.layout.columns()[t] as u64,
         lookups_before: 0,
         outers_before: 0,

@@ -61,6 +61,7 @@ pub struct Losses<D: Device> {
 
 /// What a batch gave.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Tally {
     /// The sum of the losses.
     pub loss: f64,

@@ -25,6 +25,10 @@ mod sinks;
 mod tiles;
 mod view;
 
+/// The crates whose types are part of this one's: the contract, threads that group, and the numbers that are copied.
+#[doc(no_inline)]
+pub use {bytemuck, ttcore, ttcore_cpu};
+
 pub use backend::{Cuda, Method};
 pub use device::{Device, Element};
 #[cfg(feature = "cuda")]

@@ -16,6 +16,7 @@ const SOURCE: &str = concat!(
     include_str!("../kernels/fused_backward.cu"),
     include_str!("../kernels/fused_outer.cu"),
     include_str!("../kernels/slices.cu"),
+    include_str!("../kernels/untouched.cu"),
     include_str!("../kernels/layers.cu"),
 );
 

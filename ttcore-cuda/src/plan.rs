@@ -102,6 +102,8 @@ pub(crate) struct LaunchPlan {
     pub(crate) most_outers: usize,
     /// Most slices of a batch.
     pub(crate) most_slices: usize,
+    /// Slices and units of dense rows of the table that has most of them.
+    pub(crate) most_blocks: usize,
     /// Columns of the widest table.
     pub(crate) dim: usize,
 }
@@ -220,6 +222,8 @@ impl LaunchPlan {
         let (mut plan, lookups) = (Self::default(), layout.lookups());
         for table in tables.iter().map(|&t| &layout.tables()[t]) {
             plan.dim = plan.dim.max(table.dim());
+            let rows = usize::try_from(table.dense_rows()).unwrap_or(usize::MAX).div_ceil(tiles::OUTER_ROWS);
+            plan.most_blocks = plan.most_blocks.max(table.cores().map_or(0, TtShape::slices) + rows);
             plan.most_outers += most_dense_rows(table, lookups).div_ceil(tiles::OUTER_ROWS);
             let Some((shape, tiling)) = table.cores().zip(table.cores().and_then(Tiling::new::<F>)) else { continue };
             let most = |k: usize| shape.row_factors()[k].min(lookups);

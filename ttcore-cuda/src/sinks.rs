@@ -25,6 +25,8 @@ pub enum Kind {
     Frozen = 4,
     /// Applied block by block by AdaGrad-Norm, with the state of slices in `first` and that of dense rows in `second`.
     AdagradNorm = 5,
+    /// Stored in `first`, added to zero.
+    Overwrite = 6,
 }
 
 impl Sink {
@@ -48,6 +50,11 @@ impl Sink {
     /// That adds to gradients.
     pub fn accumulate(params: u64, grads: u64) -> Self {
         Self { first: grads, kind: Kind::Accumulate as u32, ..Self::frozen(params) }
+    }
+
+    /// That stores gradients.
+    pub fn overwrite(params: u64, grads: u64) -> Self {
+        Self { kind: Kind::Overwrite as u32, ..Self::accumulate(params, grads) }
     }
 
     /// That applies a rule of elements, with two planes of state: what the host can compute once, as `Update::apply` does.
@@ -98,7 +105,12 @@ impl Sink {
 
     /// Whether a rule is applied.
     pub fn updates(&self) -> bool {
-        !self.is(Kind::Accumulate) && !self.is(Kind::Frozen)
+        ![Kind::Accumulate, Kind::Overwrite, Kind::Frozen].into_iter().any(|kind| self.is(kind))
+    }
+
+    /// Whether something is done with parameters that a batch does not touch.
+    pub fn visits_all(&self) -> bool {
+        self.is(Kind::Adam) || self.is(Kind::Overwrite)
     }
 
     /// Whether a rule is applied block by block.
@@ -144,6 +156,11 @@ pub(crate) fn collect_sinks<'a, F: Element, D: Device>(
                 length("parameters", params.len(), parameters)?;
                 length("gradients", grads.len(), parameters)?;
                 Sink::accumulate(params.address(), grads.address())
+            }
+            backend::Sink::Overwrite { params, grads } => {
+                length("parameters", params.len(), parameters)?;
+                length("gradients", grads.len(), parameters)?;
+                Sink::overwrite(params.address(), grads.address())
             }
             backend::Sink::Update { params, state, update } => {
                 length("parameters", params.len(), parameters)?;

@@ -7,11 +7,11 @@ fn batched<F: Element>() -> Cuda<F, Emulator> {
     Cuda::new(Emulator).with_method(Method::Batched)
 }
 
-ttcore_tests::conformance!(fused_f64, Cuda::<f64, _>::new(Emulator), ());
-ttcore_tests::conformance!(fused_f32, Cuda::<f32, _>::new(Emulator), ());
+ttcore_conformance::conformance!(fused_f64, Cuda::<f64, _>::new(Emulator), ());
+ttcore_conformance::conformance!(fused_f32, Cuda::<f32, _>::new(Emulator), ());
 // Chunks of a few lookups, so that bags cross from one to the next.
-ttcore_tests::conformance!(batched_f64, batched::<f64>().with_chunk(3), ());
-ttcore_tests::conformance!(batched_f32, batched::<f32>(), ());
+ttcore_conformance::conformance!(batched_f64, batched::<f64>().with_chunk(3), ());
+ttcore_conformance::conformance!(batched_f32, batched::<f32>(), ());
 
 #[test]
 fn every_kernel_is_found() {

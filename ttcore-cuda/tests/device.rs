@@ -19,7 +19,7 @@ fn batched<F: Element>() -> Cuda<F, Driver> {
     Cuda::new(driver()).with_method(Method::Batched)
 }
 
-ttcore_tests::conformance!(fused_f64, Cuda::<f64, _>::new(driver()), queue());
-ttcore_tests::conformance!(fused_f32, Cuda::<f32, _>::new(driver()), queue());
-ttcore_tests::conformance!(batched_f64, batched::<f64>().with_chunk(3), queue());
-ttcore_tests::conformance!(batched_f32, batched::<f32>(), queue());
+ttcore_conformance::conformance!(fused_f64, Cuda::<f64, _>::new(driver()), queue());
+ttcore_conformance::conformance!(fused_f32, Cuda::<f32, _>::new(driver()), queue());
+ttcore_conformance::conformance!(batched_f64, batched::<f64>().with_chunk(3), queue());
+ttcore_conformance::conformance!(batched_f32, batched::<f32>(), queue());

@@ -1,9 +1,9 @@
 //! Both methods of this backend, on the host-compiled kernels, agree with each other and with every backend of the host.
 
 use ttcore::Reference;
+use ttcore_conformance::{Device, bits};
 use ttcore_cpu::{Cpu, Isa, Threads};
 use ttcore_cuda::{Cuda, Element, Emulator, Method};
-use ttcore_tests::{Device, bits};
 
 fn fused<F: Element>() -> Cuda<F, Emulator> {
     Cuda::new(Emulator)
@@ -18,7 +18,7 @@ macro_rules! pairs {
         mod $float {
             use super::*;
 
-            ttcore_tests::equivalence! {
+            ttcore_conformance::equivalence! {
                 fused: fused::<$float>(), ();
                 batched: batched::<$float>(), ();
                 // Chunks of a few lookups, so that bags cross from one to the next.

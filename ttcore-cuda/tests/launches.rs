@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use ttcore::backend::{Call, Version};
+use ttcore::backend::{Call, Sink, Version};
 use ttcore::{
     Backend, Bags, CoreRule, EmbeddingBagCollection, Layout, Mode, Offsets, Pooling, Table, TableConfig, TtShape,
 };
@@ -144,6 +144,53 @@ fn steps(rule: CoreRule, backward: &[Kernel]) {
     let forward = &[Kernel::FusedPairs, Kernel::FusedPool][..];
     let want: Vec<_> = [forward, forward, backward, backward].concat().into_iter().map(Some).collect();
     assert_eq!(kernels, want, "and nothing that waits or copies");
+    assert!(step(&[7; 12], &[0, 6]) == first);
+    assert!(step(&[], &[0]) == first);
+}
+
+/// Fresh gradients too, zeros included.
+#[test]
+fn overwriting_is_the_same_for_every_batch() {
+    let shape = || TtShape::with_rank(60, &[4, 5, 3], &[2, 2, 2], 3).expect("a shape");
+    // More tables than fit into one launch.
+    let mut tables = vec![Table::dense(67, 8).expect("a table")];
+    tables.extend((0..39).map(|_| Table::cached(shape(), 7).expect("a table")));
+    let layout = Layout::new(tables, 4, 12).expect("a layout");
+    let (recorder, queue) = (Recorder::default(), &mut ());
+    let backend = Recorded::new(recorder.clone());
+    let plan = backend.plan(queue, layout.clone()).expect("a plan");
+    let mut group = backend.new_group(queue, &plan).expect("memory");
+    let mut saved = backend.new_saved(queue, &plan).expect("memory");
+    let mut scratch = backend.new_scratch(queue, &plan).expect("memory");
+    let most = shape().parameters().max(67) * 8;
+    let params = backend.alloc(queue, most).expect("memory");
+    let mut out = backend.alloc(queue, 4 * layout.stride()).expect("memory");
+    let mut grads: Vec<_> = layout.tables().iter().map(|_| backend.alloc(queue, most).expect("memory")).collect();
+
+    let mut step = |indices: &[u32], offsets: &[u32]| {
+        let bags = Bags::new(67, indices, Offsets::Starts(offsets), Pooling::Sum, None).expect("bags");
+        backend.group(queue, &plan, vec![bags; layout.tables().len()], &mut group).expect("group");
+        let lengths = || layout.tables().iter().map(Table::parameters);
+        let views = lengths().map(|len| Recorded::slice(params.view(), 0..len));
+        let outputs = 0..offsets.len() * layout.stride();
+        let call = Call { plan: &plan, group: &group, queue, scratch: &mut scratch };
+        let to = Recorded::slice_mut(out.view_mut(), outputs.clone());
+        backend.forward(call, Version(0), views, to, Some(&mut saved)).expect("forward");
+        recorder.asked().clear();
+        let sinks = lengths().zip(&mut grads).map(|(len, grads)| Sink::Overwrite {
+            params: Recorded::slice(params.view(), 0..len),
+            grads: Recorded::slice_mut(grads.view_mut(), 0..len),
+        });
+        let call = Call { plan: &plan, group: &group, queue, scratch: &mut scratch };
+        let grad_out = Recorded::slice(out.view(), outputs);
+        backend.backward(call, Version(0), &saved, sinks, grad_out, None).expect("backward");
+        std::mem::take(&mut *recorder.asked())
+    };
+    let first = step(&[0, 1, 66, 59], &[0, 1, 1, 3]);
+    let kernels: Vec<_> =
+        first.iter().map(|asked| if let Asked::Launch(kernel, ..) = asked { Some(*kernel) } else { None }).collect();
+    let launch = [Kernel::FusedMiddle, Kernel::FusedOuter, Kernel::FusedUntouched].map(Some);
+    assert_eq!(kernels, [launch, launch].concat(), "and nothing that waits or copies");
     assert!(step(&[7; 12], &[0, 6]) == first);
     assert!(step(&[], &[0]) == first);
 }

@@ -3,13 +3,13 @@
 //! parameters and state.
 
 use ttcore::{Layout, Rule, Table, TtShape, Update};
+use ttcore_conformance::batch::Batch;
+use ttcore_conformance::case::Case;
+use ttcore_conformance::harness::Harness;
+use ttcore_conformance::rules::{CORE_RULES, RULES, applied};
+use ttcore_conformance::tolerance::{assert_error, assert_same};
+use ttcore_conformance::{Device, oracle};
 use ttcore_cuda::{Cuda, Element, Emulator, Method};
-use ttcore_tests::batch::Batch;
-use ttcore_tests::case::Case;
-use ttcore_tests::harness::Harness;
-use ttcore_tests::rules::{CORE_RULES, RULES, applied};
-use ttcore_tests::tolerance::{assert_error, assert_same};
-use ttcore_tests::{Device, oracle};
 
 type Backend<F> = Cuda<F, Emulator>;
 

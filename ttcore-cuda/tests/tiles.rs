@@ -2,12 +2,12 @@
 //! order of blocks and threads.
 
 use ttcore::{CoreRule, Layout, Pooling, Rule, Table, TtShape, Update};
+use ttcore_conformance::batch::Batch;
+use ttcore_conformance::case::{self, Case};
+use ttcore_conformance::harness::Harness;
+use ttcore_conformance::tolerance::{assert_close, assert_same};
+use ttcore_conformance::{Device, oracle};
 use ttcore_cuda::{Cuda, Element, Emulator};
-use ttcore_tests::batch::Batch;
-use ttcore_tests::case::{self, Case};
-use ttcore_tests::harness::Harness;
-use ttcore_tests::tolerance::{assert_close, assert_same};
-use ttcore_tests::{Device, oracle};
 
 fn device<F: Element>() -> Device<Cuda<F, Emulator>> {
     Device::new(Cuda::new(Emulator), ())

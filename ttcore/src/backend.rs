@@ -1,8 +1,8 @@
 //! The contract between the mathematics and the machine that computes it.
 //!
-//! A backend has memory (twelve small functions) and four operations. Operations work on **several tables of different
-//! shapes at once**, so that all of a model's tables share one parallel region or launch, and on **borrowed views**, so
-//! that memory of another framework is used where it lies. Four values carry a batch through them:
+//! A backend has memory (twelve small functions) and four operations, and says what a batch touches. Operations work on
+//! **several tables of different shapes at once**, so that all of a model's tables share one parallel region or launch, and
+//! on **borrowed views**, so that memory of another framework is used where it lies. Four values carry a batch through them:
 //!
 //! ```text
 //! Layout --plan--> Plan                        once: sizes and order of work, no data
@@ -14,7 +14,58 @@
 //! The caller owns `Group`, `Saved` and `Scratch`, made once for a plan; nothing allocates in a step. Every call names
 //! the queue it runs on. Two groups may be in use at once: the next batch can be grouped while this one computes.
 //!
-//! A new backend implements [`Backend`] and adds one line to the conformance suite.
+//! # Your own memory and optimiser
+//!
+//! [`Session`](crate::embedding::Session) keeps plan, caches and versions for you. Without it:
+//!
+//! ```
+//! use ttcore::backend::{Call, Sink, Version};
+//! use ttcore::init::CoreInit;
+//! use ttcore::{Backend, Bags, Layout, Offsets, Pooling, Reference, Table, TtShape};
+//!
+//! // One table, for batches of up to 2 bags and 4 lookups. Its parameters are any slice there is.
+//! let (backend, queue) = (Reference::<f32>::new(), &mut ());
+//! let shape = TtShape::paper(1000, 8, 3, 4)?;
+//! let mut params = vec![0.0; shape.parameters()];
+//! CoreInit::default().fill(&shape, 42, &mut params);
+//! let plan = backend.plan(queue, Layout::new(vec![Table::tt(shape)], 2, 4)?)?;
+//! let (mut group, mut saved) = (backend.new_group(queue, &plan)?, backend.new_saved(queue, &plan)?);
+//! let mut scratch = backend.new_scratch(queue, &plan)?;
+//! let (mut out, mut grads, mut velocity) = ([0.0; 2 * 8], vec![0.0; params.len()], vec![0.0; params.len()]);
+//!
+//! let bags = Bags::new(1000, &[3i64, 999, 3], Offsets::Starts(&[0, 2]), Pooling::Sum, None)?;
+//! let mut losses = Vec::new();
+//! for version in (0..3).map(Version) {
+//!     backend.group(queue, &plan, [bags], &mut group)?;
+//!     let call = Call { plan: &plan, group: &group, queue, scratch: &mut scratch };
+//!     backend.forward(call, version, [&params[..]], &mut out, Some(&mut saved))?;
+//!
+//!     // Of the loss |out - 1|^2 / 2.
+//!     let grad_out = out.map(|y| y - 1.0);
+//!     losses.push(grad_out.iter().map(|g| g * g / 2.0).sum::<f32>());
+//!     grads.fill(0.0);
+//!     let sink = Sink::Accumulate { params: &params[..], grads: &mut grads[..] };
+//!     let call = Call { plan: &plan, group: &group, queue, scratch: &mut scratch };
+//!     backend.backward(call, version, &saved, [sink], &grad_out, None)?;
+//!
+//!     // SGD with momentum. The parameters have another version now.
+//!     for ((param, v), grad) in params.iter_mut().zip(&mut velocity).zip(&grads) {
+//!         *v = 0.9 * *v + grad;
+//!         *param -= 0.1 * *v;
+//!     }
+//! }
+//! assert!(losses[2] < losses[0]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A new backend implements [`Backend`] and is tested by one line with the crate `ttcore-conformance`.
+//!
+//! # What may grow
+//!
+//! Types of this crate that are marked `#[non_exhaustive]` may get new variants and fields; a backend refuses a
+//! [`Rule`](crate::Rule) that it does not know. [`Sink`], [`Expand`], [`Call`], [`Update`] and
+//! [`Pooling`](crate::Pooling) are not: a backend that ignored a new kind of sink, or half of an update, would compute
+//! something else than was asked for, so it must not compile.
 
 use core::fmt;
 use core::ops::Range;
@@ -40,6 +91,17 @@ pub enum Sink<'a, B: Backend> {
         /// `[Table::parameters]`, as they were in forward.
         params: B::View<'a>,
         /// `[Table::parameters]`, laid out alike.
+        grads: B::ViewMut<'a>,
+    },
+    /// Written to `grads`, whatever was there: the gradient of every parameter, zero where the batch touched nothing. For
+    /// who wants a fresh gradient of every backward, as automatic differentiation does.
+    ///
+    /// The same bits as [`Sink::Accumulate`] gives in `grads` of zeros, but for the sign of a zero, without a pass over all
+    /// of them first: numbers are computed where they are stored, and zeros written to the others.
+    Overwrite {
+        /// `[Table::parameters]`, as they were in forward.
+        params: B::View<'a>,
+        /// `[Table::parameters]`, laid out alike. What is in them is not read.
         grads: B::ViewMut<'a>,
     },
     /// Applied to the parameters by a rule, in the same pass. The caller then gives them another [`Version`].
@@ -84,6 +146,7 @@ pub struct Call<'c, B: Backend> {
 
 /// Bytes of the values made for a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Workspace {
     /// One `Group`.
     pub group: usize,
@@ -91,6 +154,13 @@ pub struct Workspace {
     pub saved: usize,
     /// One `Scratch`.
     pub scratch: usize,
+}
+
+impl Workspace {
+    /// Bytes of one `Group`, one `Saved` and one `Scratch`.
+    pub fn new(group: usize, saved: usize, scratch: usize) -> Self {
+        Self { group, saved, scratch }
+    }
 }
 
 /// A machine that computes embedding bags.
@@ -208,6 +278,23 @@ pub trait Backend: Sized + Send + Sync + 'static {
         grad_weights: Option<Self::ViewMut<'_>>,
     ) -> Result<(), Self::Error>;
 
+    /// Which parameters of table `table` the batch touches: calls `visit` with ranges of them, ascending, none empty, with
+    /// something between any two. All others have a gradient of zero, and [`Sink::Accumulate`] leaves theirs as they are.
+    ///
+    /// These are the slices of cores and the dense rows with a lookup, whatever its weight. So an optimiser outside can visit
+    /// them alone, and gradients that are used again be cleared where there is something. The host knows them since the
+    /// batch was grouped: nothing is waited for. A group that holds no batch touches nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OtherPlan`] or [`Error::NoTable`].
+    fn touched(
+        plan: &Self::Plan,
+        group: &Self::Group,
+        table: usize,
+        visit: impl FnMut(Range<usize>),
+    ) -> Result<(), Self::Error>;
+
     /// Rows of any tables, uncompressed: to fill a cache, or to export.
     fn expand_rows<'a, 'r>(
         &self,
@@ -227,6 +314,7 @@ impl<B: Backend> fmt::Debug for Sink<'_, B> {
         };
         match self {
             Self::Accumulate { params, .. } => numbers(f, "Accumulate", *params),
+            Self::Overwrite { params, .. } => numbers(f, "Overwrite", *params),
             Self::Update { update, .. } => f.debug_struct("Update").field("update", update).finish_non_exhaustive(),
             Self::Frozen { params } => numbers(f, "Frozen", *params),
         }

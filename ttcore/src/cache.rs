@@ -30,6 +30,7 @@ pub struct FrequencyCache {
 
 /// Lookups since the traffic was last taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Traffic {
     /// Lookups of cached rows.
     pub hits: u64,
@@ -39,6 +40,7 @@ pub struct Traffic {
 
 /// What a refresh changed.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Refresh {
     /// Rows to load from the cores, with the slots they go to, in order of slots.
     pub load: Vec<(u64, usize)>,
@@ -50,6 +52,7 @@ pub struct Refresh {
 
 /// Everything a cache knows, in a fixed order: for checkpoints.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct CacheState {
     /// The row in each slot.
     pub slots: Vec<Option<u64>>,
@@ -59,6 +62,7 @@ pub struct CacheState {
 
 /// When to refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Schedule {
     /// Steps before the first refresh. The paper counts for 10% of the training.
     pub warmup: u64,
@@ -79,13 +83,30 @@ impl fmt::Debug for FrequencyCache {
 }
 
 impl Traffic {
+    /// So many lookups, of which so many were of cached rows.
+    pub fn new(hits: u64, lookups: u64) -> Self {
+        Self { hits, lookups }
+    }
+
     /// Share of lookups that were of cached rows; 0 without lookups.
     pub fn hit_rate(&self) -> f64 {
         if self.lookups == 0 { 0.0 } else { self.hits as f64 / self.lookups as f64 }
     }
 }
 
+impl CacheState {
+    /// The row in each slot, and counts of rows, by ascending row.
+    pub fn new(slots: Vec<Option<u64>>, counts: Vec<(u64, u64)>) -> Self {
+        Self { slots, counts }
+    }
+}
+
 impl Schedule {
+    /// A first refresh after `warmup` steps, then one every `every` steps, if that is not 0.
+    pub fn new(warmup: u64, every: u64) -> Self {
+        Self { warmup, every }
+    }
+
     /// Whether to refresh after `steps` steps.
     pub fn due(&self, steps: u64) -> bool {
         match steps.checked_sub(self.warmup) {

@@ -7,6 +7,7 @@ use crate::bags::Bags;
 use crate::error::{Error, Stale};
 use crate::layout::Layout;
 use crate::real::Real;
+use crate::table::Table;
 
 /// That the bags of table `table` fit the layout and have as many bags as those of the tables before, if any.
 ///
@@ -79,14 +80,23 @@ pub fn length(what: &'static str, table: Option<usize>, got: usize, want: usize)
     if got == want { Ok(()) } else { Err(Error::Length { what, table, got, want }) }
 }
 
+/// The table of a number.
+///
+/// # Errors
+///
+/// [`Error::NoTable`].
+pub fn table(layout: &Layout, table: usize) -> Result<&Table, Error> {
+    let tables = layout.tables();
+    tables.get(table).ok_or(Error::NoTable { table, tables: tables.len() })
+}
+
 /// That all rows wanted of a table are below its addresses.
 ///
 /// # Errors
 ///
 /// [`Error::NoTable`] or [`Error::Row`].
 pub fn rows(layout: &Layout, table: usize, rows: &[u64]) -> Result<(), Error> {
-    let tables = layout.tables();
-    let addresses = tables.get(table).ok_or(Error::NoTable { table, tables: tables.len() })?.addresses();
+    let addresses = self::table(layout, table)?.addresses();
     match rows.iter().position(|&row| row >= addresses) {
         Some(position) => Err(Error::Row { table, position, row: rows[position], rows: addresses }),
         None => Ok(()),

@@ -1,13 +1,4 @@
-//! TT-Rec: embedding tables held as tensor trains.
-//!
-//! Embedding tables are over 99% of a recommendation model. TT-Rec holds a table as a product of small cores: a table of
-//! ten million rows becomes a few megabytes, lookups become small matrix products, and training updates the cores. This
-//! crate is the mathematics, and the contract a machine that computes it fulfils: shapes, batches, gradients, update
-//! rules, initialisation, the cache of frequent rows, and [`Backend`]. It is `no_std` (with `alloc`) and has no unsafe
-//! code. A naive backend, [`Reference`], makes it complete and is the oracle for all others.
-//!
-//! Gradients of a TT table are the size of its cores, small and dense: any optimiser can work on them, and nothing of
-//! the size of the table is ever made.
+#![doc = include_str!("../README.md")]
 //!
 //! # Letters
 //!
@@ -36,24 +27,9 @@
 //! # Which type to start from
 //!
 //! * A layer with everything in it: [`TtEmbeddingBag`] for one table, [`EmbeddingBagCollection`] for all of a model's.
-//! * The operations on your own memory: [`Backend`] and [`Layout`].
+//! * The same on memory that is yours, such as another framework's tensors: [`embedding::Session`].
+//! * The operations alone: [`Backend`] and [`Layout`].
 //! * The mathematics alone: [`TtShape`], [`TtCores`] and [`algebra`].
-//!
-//! ```
-//! use ttcore::{Bags, Mode, Offsets, Pooling, Reference, TableConfig, TtEmbeddingBag, TtShape};
-//!
-//! // 10 million rows of 16 numbers, 640 MB as they are, in 2 MB.
-//! let shape = TtShape::paper(10_000_000, 16, 3, 32)?;
-//! assert!(shape.compression() > 300.0);
-//!
-//! let mut table = TtEmbeddingBag::new(Reference::<f32>::new(), &mut (), TableConfig::tt(shape), 128, 128, 42)?;
-//! let mut batch = table.batch(&mut ())?;
-//! let bags = Bags::new(10_000_000, &[7i32, 9_999_999], Offsets::Starts(&[0, 1]), Pooling::Sum, None)?;
-//! table.group(&mut (), &mut batch, bags, Mode::Train)?;
-//! let mut out = [0.0; 2 * 16];
-//! table.forward(&mut (), &mut batch, &mut out)?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
 //!
 //! # Reference
 //!
@@ -82,6 +58,10 @@ pub mod reference;
 mod shape;
 mod state;
 mod table;
+
+/// The crates whose traits are part of this one's: those of [`Real`], and those of distributions in [`init`].
+#[doc(no_inline)]
+pub use {num_traits, rand_core, rand_distr};
 
 pub use backend::Backend;
 pub use bags::{Bags, BagsError, Index, IndexSlice, KeptLookups, Offsets, Pooling, Skip};

@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use serde::{Serialize, Serializer};
-use ttcore::{Error, TableConfig, TtShape};
+use ttcore::{CoreRule, Error, TableConfig, TtShape};
 
 use super::batches::Batches;
 use super::{Host, Order, WARM_UP, WorkloadError, machine_gflops, median};
@@ -32,6 +32,8 @@ pub struct Settings {
     pub tt_tables: usize,
     /// Their TT-rank.
     pub tt_rank: usize,
+    /// The update rule of their cores, if they have one of their own.
+    pub core_rule: CoreRule,
     /// Fraction of their rows that is cached uncompressed.
     pub cache_fraction: f64,
     /// Exponent of the popularity of rows.
@@ -52,6 +54,7 @@ impl Default for Settings {
             batch: Preset::Kaggle.batch_size(),
             tt_tables: 7,
             tt_rank: 32,
+            core_rule: CoreRule::ADAGRAD_NORM,
             cache_fraction: 0.0,
             zipf: 1.05,
             order: Order::Scattered,
@@ -92,7 +95,8 @@ impl Settings {
 
     fn tensor_train(&self, rows: u64) -> Result<TableConfig, Error> {
         let slots = (rows as f64 * self.cache_fraction).ceil() as usize;
-        TableConfig::tt(TtShape::paper(rows, self.preset.embedding_dim(), CORES, self.tt_rank)?).with_cache(slots)
+        let shape = TtShape::paper(rows, self.preset.embedding_dim(), CORES, self.tt_rank)?;
+        TableConfig::tt(shape).with_core_rule(self.core_rule).with_cache(slots)
     }
 
     /// Numbers of the tables in TT form, the largest first.
@@ -136,6 +140,8 @@ pub struct Report {
     pub tt_table_numbers: Vec<usize>,
     /// Their TT-rank.
     pub tt_rank: usize,
+    /// Whether their cores are trained element by element, without a rule of their own.
+    pub element_wise: bool,
     /// Fraction of their rows that is cached.
     pub cache_fraction: f64,
     /// Share of the lookups in tables with a cache that found their row there.
@@ -239,6 +245,7 @@ pub fn run<B: Engine<Float = f32>>(
         tt_tables: settings.compressed().len(),
         tt_table_numbers: settings.compressed(),
         tt_rank: settings.tt_rank,
+        element_wise: settings.core_rule == CoreRule::ElementWise,
         cache_fraction: settings.cache_fraction,
         hit_rate: (lookups > 0).then(|| hits as f64 / lookups as f64),
         zipf: settings.zipf,

@@ -192,7 +192,7 @@ impl Caches {
                 return Err(CheckpointErrorKind::foreign(what));
             }
             let slots = slots.into_iter().map(|row| (row != EMPTY).then_some(row)).collect();
-            let state = CacheState { slots, counts: rows.into_iter().zip(counts).collect() };
+            let state = CacheState::new(slots, rows.into_iter().zip(counts).collect());
             model.tables().set_cache_state(table, &state).map_err(|e| CheckpointErrorKind::foreign(e.to_string()))?;
         }
         Ok(())

@@ -7,6 +7,7 @@ use clap::Args as ClapArgs;
 use dlrm::bench::train::{self, Report, Settings};
 use dlrm::bench::{Batches, Host};
 use dlrm::presets::Preset;
+use dlrm::train::CoreRuleName;
 use ttcore::Reference;
 use ttcore_cpu::{Cpu, Threads};
 
@@ -16,13 +17,14 @@ use super::report;
 
 /// Measure one training iteration of a whole model, phase by phase, on random samples.
 ///
-/// Times are medians over the iterations, in 32-bit floating point with SGD. Reading data is not measured: the batches are
+/// Times are medians over the iterations, in 32-bit floating point with SGD, cores with AdaGrad-Norm. Reading data is not measured: the batches are
 /// in memory.
 #[derive(ClapArgs)]
 #[command(after_help = "Examples:
   dlrm bench train                                   Criteo Kaggle, its seven largest tables as tensor trains
   dlrm bench train --batch 2048 --threads 1
   dlrm bench train --tt-tables 0                     all tables dense: 2.2 GB, twice that while they are drawn
+  dlrm bench train --tt-rule element-wise            cores trained with SGD like all else
   dlrm bench train --cache-fraction 0.0001           with the most popular rows uncompressed
   dlrm bench train --save-workload batches.safetensors --json")]
 pub(super) struct Args {
@@ -38,6 +40,9 @@ pub(super) struct Args {
     /// Their TT-rank
     #[arg(long, default_value_t = Settings::default().tt_rank)]
     tt_rank: usize,
+    /// How their cores are trained
+    #[arg(long, value_enum, default_value_t = CoreRuleName::AdagradNorm)]
+    tt_rule: CoreRuleName,
     /// Fraction of their rows that is cached uncompressed
     #[arg(long, default_value_t = Settings::default().cache_fraction)]
     cache_fraction: f64,
@@ -67,7 +72,9 @@ pub(super) fn run(args: &Args) -> super::Result {
     let &Args { preset, tt_tables, tt_rank, cache_fraction, zipf, iterations, seed, .. } = args;
     let batch = args.batch.unwrap_or(preset.batch_size());
     let order = args.order.into();
-    let settings = Settings { preset, batch, tt_tables, tt_rank, cache_fraction, zipf, order, iterations, seed };
+    let core_rule = args.tt_rule.core_rule();
+    let settings =
+        Settings { preset, batch, tt_tables, tt_rank, core_rule, cache_fraction, zipf, order, iterations, seed };
     let config = settings.model()?;
     let batches = Batches::generate(&settings, settings.batches())?;
     if let Some(path) = &args.save_workload {
@@ -113,8 +120,9 @@ fn print(r: &Report) -> io::Result<()> {
     } else {
         writeln!(
             out,
-            "          tensor trains of rank {}: tables {}",
+            "          tensor trains of rank {}{}: tables {}",
             r.tt_rank,
+            if r.element_wise { ", trained element by element" } else { "" },
             report::factors(&r.tt_table_numbers)
         )?;
     }

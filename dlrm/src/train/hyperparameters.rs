@@ -62,7 +62,7 @@ pub struct Difference {
 impl CacheSchedule {
     /// Whether caches are refreshed after this many iterations.
     pub fn due(&self, iterations: u64) -> bool {
-        Schedule { warmup: self.warmup, every: self.every }.due(iterations)
+        Schedule::new(self.warmup, self.every).due(iterations)
     }
 }
 

@@ -303,8 +303,7 @@ impl<B: Engine> Loop<'_, '_, B> {
     fn log(&mut self, lr: f64, iteration: u64, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let traffic = self.trainer.state().traffic();
         let window = std::mem::replace(&mut self.window, Window::new(traffic));
-        let since =
-            Traffic { hits: traffic.hits - window.traffic.hits, lookups: traffic.lookups - window.traffic.lookups };
+        let since = Traffic::new(traffic.hits - window.traffic.hits, traffic.lookups - window.traffic.lookups);
         let event = Event::Train {
             iteration,
             epoch: self.trainer.epochs(),

@@ -85,7 +85,7 @@ impl TrainState {
 
     /// Lookups so far.
     pub fn traffic(&self) -> Traffic {
-        Traffic { hits: self.hits, lookups: self.lookups }
+        Traffic::new(self.hits, self.lookups)
     }
 
     /// Takes note of an evaluation; whether it is the best.

@@ -48,6 +48,14 @@ impl CoreRuleName {
     fn before_there_was_a_choice() -> Self {
         Self::ElementWise
     }
+
+    /// The rule.
+    pub fn core_rule(self) -> CoreRule {
+        match self {
+            Self::AdagradNorm => CoreRule::ADAGRAD_NORM,
+            Self::ElementWise => CoreRule::ElementWise,
+        }
+    }
 }
 
 /// One table of a run, with everything decided.
@@ -133,7 +141,7 @@ impl TableSettings {
                 rows, row_factors, col_factors, ranks, init, scale, lr_multiplier, cached_rows, frozen, ..
             } => {
                 let shape = TtShape::new(*rows, row_factors, col_factors, ranks)?;
-                let init = CoreInit { entries: (*init).into(), scale: (*scale).into(), std: None };
+                let init = CoreInit::default().with_entries((*init).into()).with_scale((*scale).into());
                 let config = TableConfig::tt(shape).with_init(init).with_core_lr_multiplier(*lr_multiplier);
                 (config.with_cache(*cached_rows)?, *frozen)
             }

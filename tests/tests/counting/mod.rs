@@ -49,19 +49,21 @@ pub(crate) fn allocations_of(work: impl FnOnce()) -> usize {
     ALLOCATIONS.load(Ordering::Relaxed) - before
 }
 
-/// A pool of two counted threads of which each has started and taken work from the other: both take memory when first done.
+/// A pool of two counted threads.
 pub(crate) fn pool() -> Arc<ThreadPool> {
     let pool = ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
-    for waiting in 0..2 {
-        pool.broadcast(|thread| {
-            count_this_thread();
-            if thread.index() == waiting {
-                let taken = AtomicBool::new(false);
-                // The first waits for the second, which only the other thread can do.
-                let wait = || (0..).take_while(|_| !taken.load(Ordering::Acquire)).for_each(|_: u64| yield_now());
-                rayon::join(wait, || taken.store(true, Ordering::Release));
-            }
-        });
-    }
+    (0..2).for_each(|waiting| drop(pool.broadcast(|thread| count(thread.index(), waiting))));
     Arc::new(pool)
+}
+
+/// To be broadcast in a pool of two threads, for each of them as the one that waits: counts them, and makes each start and
+/// take work from the other. Both take memory when first done.
+pub(crate) fn count(index: usize, waiting: usize) {
+    count_this_thread();
+    if index == waiting {
+        let taken = AtomicBool::new(false);
+        // The first waits for the second, which only the other thread can do.
+        let wait = || (0..).take_while(|_| !taken.load(Ordering::Acquire)).for_each(|_: u64| yield_now());
+        rayon::join(wait, || taken.store(true, Ordering::Release));
+    }
 }

@@ -4,8 +4,8 @@ use dlrm::model::{Dlrm, Engine, ModelConfig, Samples};
 use rand_core::Rng;
 use ttcore::init::{CoreInit, Scale};
 use ttcore::{Rule, TableConfig, TtShape};
+use ttcore_conformance::case::rng;
 use ttcore_cpu::Isa;
-use ttcore_tests::case::rng;
 
 use super::{Training, convert, wide};
 
@@ -18,7 +18,7 @@ const HELD_OUT: u64 = 1 << 40;
 /// Two tensor trains of three cores, one of two, and a dense table.
 fn config(rule: Rule) -> ModelConfig {
     // Entries all alike: rules of elements fit them.
-    let init = CoreInit { scale: Scale::Calibrated, ..CoreInit::default() };
+    let init = CoreInit::default().with_scale(Scale::Calibrated);
     let shape = |rows, m: &[usize], n: &[usize]| TtShape::with_rank(rows, m, n, 6).expect("a shape");
     let tt = |rows, m: &[usize], n: &[usize]| TableConfig::tt(shape(rows, m, n)).with_init(init);
     let tables = [

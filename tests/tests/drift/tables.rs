@@ -7,7 +7,7 @@ use rand_core::Rng;
 use ttcore::embedding::Batch as Grouped;
 use ttcore::init::{CoreInit, Scale};
 use ttcore::{Backend, Bags, EmbeddingBagCollection, Mode, Offsets, Pooling, Real, Rule, TableConfig, TtShape};
-use ttcore_tests::case::rng;
+use ttcore_conformance::case::rng;
 
 use super::{Training, convert, wide};
 
@@ -23,7 +23,7 @@ const HELD_OUT: u64 = 1 << 40;
 /// Trains of two and three cores, one with a cache, and a dense table.
 fn configs(rule: Rule) -> Vec<TableConfig> {
     // Entries all alike: rules of elements fit them.
-    let init = CoreInit { scale: Scale::Calibrated, ..CoreInit::default() };
+    let init = CoreInit::default().with_scale(Scale::Calibrated);
     let shape = |rows, m: &[usize], n: &[usize]| TtShape::with_rank(rows, m, n, 6).expect("a shape");
     let tt = |rows, m: &[usize], n: &[usize]| TableConfig::tt(shape(rows, m, n)).with_init(init);
     let tables = [

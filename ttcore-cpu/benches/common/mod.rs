@@ -63,7 +63,8 @@ pub(crate) fn measure(
                 // Made when it first runs, so that a filter or a list costs nothing.
                 let mut made = None;
                 group.bench_function(id, |bencher| {
-                    let training = made.get_or_insert_with(|| Training::new(table.clone(), bags, pooling, threads));
+                    let queue = || Threads::new(threads).expect("threads");
+                    let training = made.get_or_insert_with(|| Training::new(table.clone(), bags, pooling, queue()));
                     // On the pool's own threads, as in a training loop: from outside, every call would pay for handing
                     // its work over.
                     let threads = training.threads.clone();
@@ -110,8 +111,8 @@ pub(crate) struct Training {
 }
 
 impl Training {
-    fn new(table: Table, bags: usize, pooling: usize, threads: usize) -> Self {
-        let (backend, mut threads) = (backend(), Threads::new(threads).expect("threads"));
+    pub(crate) fn new(table: Table, bags: usize, pooling: usize, mut threads: Threads) -> Self {
+        let backend = backend();
         let (rows, lookups) = (table.addresses(), bags * pooling);
         let mut params = vec![0.0; table.parameters()];
         match table.cores() {
@@ -191,9 +192,31 @@ impl Training {
         black_box(&self.params);
     }
 
-    /// Backward, the gradients handed over.
+    /// Backward, the gradients added to those before.
     pub(crate) fn accumulate(&mut self) {
         let sink: Sink<'_, Cpu<f32>> = Sink::Accumulate { params: &self.params, grads: &mut self.grads };
+        let Self { backend, threads: queue, plan, group, scratch, .. } = self;
+        let call = Call { plan, group, queue, scratch };
+        backend.backward(call, self.version, &self.saved, [sink], &self.grad_out, None).expect("backward");
+        black_box(&self.grads);
+    }
+
+    /// Backward, fresh gradients: all zeroed, then added to.
+    pub(crate) fn zero_and_accumulate(&mut self) {
+        self.backend.zero(&mut self.threads, &mut self.grads).expect("zero");
+        self.accumulate();
+    }
+
+    /// Backward, fresh gradients in zeros: added to, and what the batch touched made zero again for the next.
+    pub(crate) fn accumulate_and_clear(&mut self) {
+        self.accumulate();
+        Cpu::touched(&self.plan, &self.group, 0, |range| self.grads[range].fill(0.0)).expect("touched");
+        black_box(&self.grads);
+    }
+
+    /// Backward, fresh gradients.
+    pub(crate) fn overwrite(&mut self) {
+        let sink: Sink<'_, Cpu<f32>> = Sink::Overwrite { params: &self.params, grads: &mut self.grads };
         let Self { backend, threads: queue, plan, group, scratch, .. } = self;
         let call = Call { plan, group, queue, scratch };
         backend.backward(call, self.version, &self.saved, [sink], &self.grad_out, None).expect("backward");

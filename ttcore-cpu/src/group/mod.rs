@@ -6,6 +6,7 @@
 mod runs;
 mod sort;
 mod tasks;
+mod touched;
 mod tree;
 
 use std::fmt;

@@ -9,6 +9,7 @@ use crate::plan::Tree;
 
 /// All nodes of one batch of a TT table, and its rows by their last digit.
 #[derive(Default)]
+#[non_exhaustive]
 pub struct Nodes {
     /// Level `k` is `levels[k - 1]`.
     pub levels: Vec<Level>,

@@ -21,6 +21,9 @@ const AHEAD: usize = 24;
 /// Children between asking for what they add to a gradient and adding it.
 const CHILDREN_AHEAD: usize = 12;
 
+/// Parameters that the batch does not touch, or does, of one task that visits the former: some ten microseconds.
+const UNTOUCHED_PART: usize = 1 << 16;
+
 /// Stacked rows from which on it pays to transpose a slice for its product with their gradients: a sum of lanes for every
 /// element takes longer by then.
 const TRANSPOSED_ROWS: usize = 24;
@@ -50,18 +53,22 @@ impl<F: Real> Work<F> for Backward<'_, F> {
 
     fn run<K: Kernels<F>>(self, kernels: K) {
         let this = &self;
-        this.threads.enter(this.group.tasks.largest().max(this.sinks.len()), || {
+        // What the batch does not touch, no region reads or writes but the one that visits it: it goes beside the last.
+        let untouched = this.untouched_parts();
+        let Some((last, regions)) = this.group.tasks.backward.split_last() else { return };
+        this.threads.enter(this.group.tasks.largest().max(last.len() + untouched), || {
             if let Some(grad_weights) = this.grad_weights {
                 // Before anything is updated: dense rows are read where they are.
                 let region = &this.group.tasks.weights;
                 this.threads.for_each(region.len(), |task| this.weights(kernels, &region[task], grad_weights));
             }
-            for region in &this.group.tasks.backward {
+            for region in regions {
                 this.threads.for_each(region.len(), |task| this.task(kernels, &region[task]));
             }
-            if this.sinks.iter().any(|sink| sink.visits_all().is_some()) {
-                this.threads.for_each(this.sinks.len(), |table| this.untouched(kernels, table));
-            }
+            this.threads.for_each(last.len() + untouched, |task| match last.get(task) {
+                Some(task) => this.task(kernels, task),
+                None => this.untouched(kernels, task - last.len()),
+            });
         });
     }
 }
@@ -123,12 +130,14 @@ impl<F: Real> Backward<'_, F> {
             if let Some(&ahead) = batch.dense.get(dense + AHEAD) {
                 kernels.prefetch(sink.params.place(dense_range(table, ahead)));
             }
-            let grad = &mut local.slice[..table.dim()];
-            self.row(kernels, task.table, batch.core_rows + dense, grad);
             let number = batch.dense[dense];
             let owned = Owned::Row { range: dense_range(table, number), number: number as usize };
             // SAFETY: a dense row belongs to the task that has it, in this region the only one that uses dense rows.
-            unsafe { sink.apply(kernels, owned, grad) };
+            unsafe {
+                let grad = sink.place(owned.range(), &mut local.slice);
+                self.row(kernels, task.table, batch.core_rows + dense, grad);
+                sink.apply(kernels, owned, grad);
+            }
         }
     }
 
@@ -150,6 +159,8 @@ impl<F: Real> Backward<'_, F> {
             // A gradient that is one product, of few rows if its norm is needed, can be subtracted as it is computed, without
             // being written.
             let most = if sink.needs_square() { SQUARED_ROWS / tree.product_rows(k - 1) } else { tree.block(k) };
+            // SAFETY: a slice belongs to the task that has its group.
+            let slice_grad = unsafe { sink.place(range.clone(), slice_grad) };
             let mut written = false;
             let at_once = k > 1 && sink.subtracts() && level.nodes(group).len() <= most;
             for (number, block) in blocks(level.nodes(group), if k == 1 { 1 } else { tree.block(k) }).enumerate() {
@@ -185,7 +196,7 @@ impl<F: Real> Backward<'_, F> {
                     kernels.transpose(rank, width, slice, transposed);
                     kernels.gemm([stacked, rank, width], grads, (width, 1), transposed, rank, parents, rank, false);
                 }
-                let (size, slice_grad) = ([rank, width, stacked], &mut slice_grad[..range.len()]);
+                let size = [rank, width, stacked];
                 // Factors may under- or overflow, or cancel, where their product does not: then it is written after all.
                 let square =
                     if at_once && sink.needs_square() { square(kernels, stack, rank, grads, width) } else { F::one() };
@@ -203,7 +214,7 @@ impl<F: Real> Backward<'_, F> {
             }
             if written {
                 // SAFETY: a slice belongs to the task that has its group; other regions do not read it.
-                unsafe { sink.apply(kernels, owned, &slice_grad[..range.len()]) };
+                unsafe { sink.apply(kernels, owned, slice_grad) };
             }
         }
     }
@@ -234,14 +245,15 @@ impl<F: Real> Backward<'_, F> {
         let (level, len) = (&nodes.levels[0], tree.product_len(1));
         let mut local = lock(&self.locals[self.threads.current() % self.locals.len()]);
         for node in task.range.clone() {
-            let grad = &mut local.slice[..len];
+            let owned = Owned::Slice { shape: &tree.shape, k: 0, i: level.digit(node) };
+            // SAFETY: a slice belongs to the task that has it.
+            let grad = unsafe { self.sinks[task.table].place(owned.range(), &mut local.slice) };
             if tree.levels() == 1 {
                 // SAFETY: written in a region before.
                 grad.copy_from_slice(unsafe { gradients.parents[0].get(node * len..(node + 1) * len) });
             } else {
                 from_children(kernels, level, node, &gradients.parents[1], grad);
             }
-            let owned = Owned::Slice { shape: &tree.shape, k: 0, i: level.digit(node) };
             // SAFETY: a slice belongs to the task that has it; nothing reads the first core in this region.
             unsafe { self.sinks[task.table].apply(kernels, owned, grad) };
         }
@@ -253,7 +265,7 @@ impl<F: Real> Backward<'_, F> {
         let len = tree.product_len(k);
         let mut local = lock(&self.locals[self.threads.current() % self.locals.len()]);
         let Local { slice, transposed, .. } = &mut *local;
-        let (slice, transposed) = (&mut slice[..rank * cols], &mut transposed[..rank * cols]);
+        let transposed = &mut transposed[..rank * cols];
         for group in task.range.clone() {
             for (number, &row) in nodes.last.rows(group).iter().enumerate() {
                 let product = |row: u32| {
@@ -270,40 +282,42 @@ impl<F: Real> Backward<'_, F> {
                 let size = [cols, rank, dim / cols];
                 kernels.gemm(size, row_grad, (1, cols), product(row), rank, transposed, rank, number > 0);
             }
-            kernels.transpose(cols, rank, transposed, slice);
             let owned = Owned::Slice { shape: &tree.shape, k, i: nodes.last.digit(group) };
             // SAFETY: a slice belongs to the task that has it; nothing reads the last core in this region.
-            unsafe { self.sinks[task.table].apply(kernels, owned, slice) };
+            unsafe {
+                let grad = self.sinks[task.table].place(owned.range(), slice);
+                kernels.transpose(cols, rank, transposed, grad);
+                self.sinks[task.table].apply(kernels, owned, grad);
+            }
         }
     }
 
-    /// Applies a rule that changes parameters without a gradient to those the batch did not touch.
-    fn untouched<K: Kernels<F>>(&self, kernels: K, table: usize) {
-        let sink = &self.sinks[table];
-        let Some(_) = sink.visits_all() else { return };
-        let batch = &self.group.tables[table];
-        let decay = |owned: fn(Range<usize>) -> Owned<'static>, range: Range<usize>| {
-            let zeros = [F::zero(); 256];
-            for start in range.clone().step_by(zeros.len()) {
-                let end = range.end.min(start + zeros.len());
-                // SAFETY: a table belongs to one task in this region.
-                unsafe { sink.apply(kernels, owned(start..end), &zeros[..end - start]) };
-            }
-        };
-        if let Some(tree) = &self.plan.trees[table] {
-            let levels = batch.nodes.levels.iter().map(Level::digits).chain([batch.nodes.last.digits()]);
-            for (k, digits) in levels.enumerate() {
-                let slice = |digit: usize| tree.shape.core_range(k).start + digit * tree.shape.slice_len(k);
-                let touched = digits.iter().map(|&digit| digit as usize);
-                gaps(touched, tree.shape.row_factors()[k], |gap| decay(Owned::Cores, slice(gap.start)..slice(gap.end)));
-            }
+    /// Parts of the tables whose sinks visit what the batch does not touch, all together.
+    fn untouched_parts(&self) -> usize {
+        (0..self.sinks.len()).map(|table| self.parts_of(table)).sum()
+    }
+
+    fn parts_of(&self, table: usize) -> usize {
+        let parameters = self.plan.layout.tables()[table].parameters();
+        if self.sinks[table].visits_all() { parameters.div_ceil(UNTOUCHED_PART) } else { 0 }
+    }
+
+    /// Gives the sink gradients of zero for what the batch does not touch, of one of those parts.
+    fn untouched<K: Kernels<F>>(&self, kernels: K, mut part: usize) {
+        let mut table = 0;
+        while part >= self.parts_of(table) {
+            part -= self.parts_of(table);
+            table += 1;
         }
-        let shape = &self.plan.layout.tables()[table];
-        let touched = batch.dense.iter().map(|&dense| dense as usize);
-        gaps(touched, shape.dense_rows() as usize, |gap| {
-            let start = shape.core_parameters();
-            decay(Owned::Rows, start + gap.start * shape.dim()..start + gap.end * shape.dim());
-        });
+        let (batch, sink, shape) = (&self.group.tables[table], &self.sinks[table], &self.plan.layout.tables()[table]);
+        let (start, cores) = (part * UNTOUCHED_PART, shape.core_parameters());
+        let end = shape.parameters().min(start + UNTOUCHED_PART);
+        let visit = |owned: fn(Range<usize>) -> Owned<'static>, range: Range<usize>| {
+            // SAFETY: what the batch does not touch is used in this region only, and a part belongs to one task.
+            batch.untouched(shape, range, |gap| unsafe { sink.apply_zeros(kernels, gap, owned) });
+        };
+        visit(Owned::Cores, start..end.min(cores).max(start));
+        visit(Owned::Rows, start.max(cores)..end.max(cores));
     }
 }
 
@@ -339,15 +353,4 @@ fn from_children<F: Real, K: Kernels<F>>(kernels: K, level: &Level, node: usize,
 /// Asks for numbers, four lines of 64 bytes at a time.
 fn prefetch<F: Real, K: Kernels<F>>(kernels: K, numbers: &[F]) {
     numbers.chunks(256 / F::BYTES).for_each(|lines| kernels.prefetch(lines));
-}
-
-/// Calls `visit` with the ranges of `0 .. end` between ascending numbers.
-fn gaps(numbers: impl Iterator<Item = usize>, end: usize, mut visit: impl FnMut(Range<usize>)) {
-    let mut start = 0;
-    for number in numbers.chain([end]) {
-        if start < number {
-            visit(start..number);
-        }
-        start = number + 1;
-    }
 }

@@ -37,7 +37,7 @@ pub(super) enum Owned<'t> {
         /// Its number among the dense rows.
         number: usize,
     },
-    /// Numbers of cores, in no whole slices: for rules of elements only.
+    /// Numbers of cores, in no whole slices: for gradients, and for rules of elements only.
     Cores(Range<usize>),
     /// Of dense rows, likewise.
     Rows(Range<usize>),
@@ -56,6 +56,7 @@ impl Owned<'_> {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     Accumulate,
+    Overwrite,
     Update(Update),
     Frozen,
 }
@@ -92,6 +93,12 @@ impl<'c, F: Real> RawSink<'c, F> {
                 length("gradients", grads.len(), parameters)?;
                 let (params, target) = (Shared::read_only(params), Shared::new(grads));
                 Self { kind: Kind::Accumulate, params, target, layout }
+            }
+            Sink::Overwrite { params, grads } => {
+                length("parameters", params.len(), parameters)?;
+                length("gradients", grads.len(), parameters)?;
+                let (params, target) = (Shared::read_only(params), Shared::new(grads));
+                Self { kind: Kind::Overwrite, params, target, layout }
             }
             Sink::Update { params, state, update } => {
                 length("parameters", params.len(), parameters)?;
@@ -153,19 +160,38 @@ impl<'c, F: Real> RawSink<'c, F> {
         }
     }
 
-    /// The update, if it changes parameters that have no gradient too.
-    pub(super) fn visits_all(&self) -> Option<Update> {
+    /// Whether something is done with parameters that have no gradient too.
+    pub(super) fn visits_all(&self) -> bool {
         match self.kind {
-            Kind::Update(update) if !update.rule.keeps_untouched() && self.layout.slices() == 0 => Some(update),
-            _ => None,
+            Kind::Overwrite => true,
+            Kind::Update(update) => !update.rule.keeps_untouched() && self.layout.slices() == 0,
+            Kind::Accumulate | Kind::Frozen => false,
         }
     }
 
-    /// Accumulates the gradient of some parameters, or applies the rule to them.
+    /// Where the gradient of some parameters is to be computed: where it is stored, or else in memory of the thread.
     ///
     /// # Safety
     ///
-    /// While this runs, no other task reads or writes these parameters, their gradients or their state.
+    /// Until [`RawSink::apply`] is called for them, no other task reads or writes these parameters' gradients.
+    pub(super) unsafe fn place<'g>(&self, range: Range<usize>, local: &'g mut [F]) -> &'g mut [F]
+    where
+        'c: 'g,
+    {
+        match self.kind {
+            // SAFETY: the caller answers for exclusivity, and the gradients of an overwriting sink may be written.
+            Kind::Overwrite => unsafe { self.target.get_mut(range) },
+            _ => &mut local[..range.len()],
+        }
+    }
+
+    /// Accumulates the gradient of some parameters, or applies the rule to them; nothing is left to do for one that is stored,
+    /// in its [`RawSink::place`].
+    ///
+    /// # Safety
+    ///
+    /// While this runs, no other task reads or writes these parameters, their gradients or their state; `grads` was filled
+    /// where `place` said.
     pub(super) unsafe fn apply<K: Kernels<F>>(&self, kernels: K, owned: Owned<'_>, grads: &[F]) {
         let range = owned.range();
         match (self.kind, &owned) {
@@ -188,7 +214,31 @@ impl<'c, F: Real> RawSink<'c, F> {
                 // SAFETY: the caller answers for exclusivity, and the parameters of an update may be written.
                 kernels.update(&update, lr, unsafe { self.params.get_mut(range.clone()) }, grads, state);
             }
-            (Kind::Frozen, _) => {}
+            // Computed where it is stored.
+            (Kind::Overwrite | Kind::Frozen, _) => {}
+        }
+    }
+
+    /// The same with gradients of zero, of any numbers of the cores or of the dense rows, `owned` says which.
+    ///
+    /// # Safety
+    ///
+    /// As for [`RawSink::apply`].
+    pub(super) unsafe fn apply_zeros<K: Kernels<F>>(
+        &self,
+        kernels: K,
+        range: Range<usize>,
+        owned: fn(Range<usize>) -> Owned<'static>,
+    ) {
+        if let Kind::Overwrite = self.kind {
+            // SAFETY: the caller answers for exclusivity, and the gradients of an overwriting sink may be written.
+            return unsafe { self.target.get_mut(range) }.fill(F::zero());
+        }
+        let zeros = [F::zero(); 256];
+        for start in range.clone().step_by(zeros.len()) {
+            let end = range.end.min(start + zeros.len());
+            // SAFETY: the caller answers for exclusivity.
+            unsafe { self.apply(kernels, owned(start..end), &zeros[..end - start]) };
         }
     }
 }

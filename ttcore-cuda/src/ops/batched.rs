@@ -11,7 +11,7 @@ use ttcore::TtShape;
 
 use super::product::{Items, Products, Size};
 use super::{Of, Step, bytes};
-use crate::args::{AccumulateArgs, ApplyArgs, Operand, PoolArgs, RowGradientsArgs};
+use crate::args::{AccumulateArgs, ApplyArgs, Kind, Operand, PoolArgs, RowGradientsArgs};
 use crate::device::{Device, Dims, Element, Kernel};
 use crate::error::Error;
 use crate::memory::ScratchPlan;
@@ -192,6 +192,7 @@ impl<F: Element, D: Device> Step<'_, F, D> {
             count: items.count as u32,
             runs: runs as u32,
             len: len as u64,
+            overwrite: u64::from(of.sink.is(Kind::Overwrite)),
         };
         self.launch(Kernel::Accumulate, Dims::blocks(runs, len), &args)
     }

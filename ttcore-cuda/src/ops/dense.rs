@@ -1,4 +1,4 @@
-//! Rows held as they are, and rules that move parameters that a batch does not touch.
+//! Rows held as they are, and sinks that visit parameters that a batch does not touch.
 
 use super::{Of, Step};
 use crate::args::{DenseArgs, UntouchedArgs};
@@ -38,7 +38,7 @@ impl<F: Element, D: Device> Step<'_, F, D> {
         Ok(())
     }
 
-    /// The rule, with a gradient of zero, on slices and dense rows that the batch did not touch.
+    /// A gradient of zero, to the sink, of slices and dense rows that the batch did not touch.
     pub(super) fn untouched(&mut self, of: Of<'_>) -> Result<(), Error> {
         let Of { table, places, counts, sink, .. } = of;
         if let Some(shape) = table.cores() {

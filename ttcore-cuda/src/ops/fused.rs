@@ -45,6 +45,10 @@ impl<'c, F: Element, D: Device> Step<'c, F, D> {
                 let dims = Dims::blocks(launch.most_slices, Dims::MOST_THREADS as usize);
                 self.launch(Kernel::FusedSlices, Dims { shared: tiles::norm_bytes::<F>(), ..dims }, &args)?;
             }
+            if args.sinks.iter().any(Sink::visits_all) {
+                let dims = Dims::blocks(launch.most_blocks, Dims::MOST_THREADS as usize);
+                self.launch(Kernel::FusedUntouched, dims, &args)?;
+            }
         }
         Ok(())
     }

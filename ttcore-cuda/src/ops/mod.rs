@@ -158,7 +158,8 @@ impl<'c, F: Element, D: Device> Step<'c, F, D> {
                 self.batched_backward(of, grad_out)?;
                 self.dense_rows(of, grad_out)?;
             }
-            if of.sink.is(Kind::Adam) {
+            // Without bags there were no fused launches.
+            if of.sink.visits_all() && (self.bags == 0 || !self.plan.is_fused(t)) {
                 self.untouched(of)?;
             }
         }

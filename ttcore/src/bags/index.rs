@@ -17,6 +17,7 @@ mod sealed {
 
 /// Borrowed row numbers of one of the four kinds: match once, then loop.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub enum IndexSlice<'a> {
     /// `i32` numbers.
     I32(&'a [i32]),

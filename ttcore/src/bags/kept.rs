@@ -13,6 +13,7 @@ use crate::real::Real;
 
 /// Which lookups count for nothing. By default, none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Skip {
     /// Those of this number (`padding_idx` in PyTorch), which need not be a row.
     pub padding: Option<u64>,
@@ -21,6 +22,16 @@ pub struct Skip {
 }
 
 impl Skip {
+    /// Lookups of this number too.
+    pub fn with_padding(self, padding: u64) -> Self {
+        Self { padding: Some(padding), ..self }
+    }
+
+    /// Lookups of negative numbers too.
+    pub fn with_negative(self) -> Self {
+        Self { negative: true, ..self }
+    }
+
     fn skips(self, index: i128) -> bool {
         self.padding.is_some_and(|padding| index == i128::from(padding)) || self.negative && index < 0
     }
@@ -36,7 +47,7 @@ impl Skip {
 /// use ttcore::{KeptLookups, Offsets, Pooling, Skip};
 ///
 /// // Bags of the same length, filled up with row 0: (3), (5, 9) and none.
-/// let (indices, skip) = ([3i64, 0, 5, 9, 0, 0], Skip { padding: Some(0), ..Skip::default() });
+/// let (indices, skip) = ([3i64, 0, 5, 9, 0, 0], Skip::default().with_padding(0));
 /// let mut kept = KeptLookups::<f32>::default();
 /// let bags = kept.fill(skip, 10, &indices, Offsets::Starts(&[0, 2, 4]), Pooling::Mean, None)?;
 /// assert_eq!((bags.bags(), bags.lookups(), bags.scale(0), bags.scale(1)), (3, 3, 1.0, 0.5));

@@ -8,6 +8,7 @@ use super::index::{Index, IndexSlice};
 
 /// Where bags begin, in integers of any type.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub enum Offsets<'a, O> {
     /// `B + 1` entries: the first is 0, the last the number of lookups (`include_last_offset=True` in PyTorch).
     WithLast(&'a [O]),

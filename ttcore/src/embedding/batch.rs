@@ -11,6 +11,7 @@ use crate::real::Real;
 
 /// What a batch is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Mode {
     /// Forward leaves what backward needs, and accesses count.
     #[default]

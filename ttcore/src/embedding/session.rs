@@ -50,6 +50,8 @@ use crate::optim::Update;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Session<B: Backend> {
+    /// No other session of the process has it, nor will one.
+    identity: usize,
     pub(super) backend: B,
     pub(super) plan: Arc<B::Plan>,
     pub(super) tables: Vec<Known>,
@@ -60,6 +62,9 @@ pub struct Session<B: Backend> {
     version: AtomicUsize,
     steps: AtomicUsize,
 }
+
+/// Counts sessions. One a nanosecond would take centuries to come round, on 64 bits.
+static NEXT_IDENTITY: AtomicUsize = AtomicUsize::new(0);
 
 /// One table: how it is held, and which rows are cached.
 pub(super) struct Known {
@@ -113,7 +118,15 @@ impl<B: Backend> Session<B> {
         let plan = Arc::new(backend.plan(queue, layout)?);
         let known = |config: TableConfig| Ok(Known { cache: config.cache()?, config });
         let tables = configs.into_iter().map(known).collect::<Result<_, Error>>()?;
-        Ok(Self { backend, plan, tables, generation: 0, version: AtomicUsize::new(0), steps: AtomicUsize::new(0) })
+        Ok(Self {
+            identity: NEXT_IDENTITY.fetch_add(1, Relaxed),
+            backend,
+            plan,
+            tables,
+            generation: 0,
+            version: AtomicUsize::new(0),
+            steps: AtomicUsize::new(0),
+        })
     }
 
     /// Makes room for larger batches. Those under way go on with the room they have; a batch takes the new room when it is
@@ -150,7 +163,7 @@ impl<B: Backend> Session<B> {
             group: self.backend.new_group(queue, &self.plan)?,
             saved: self.backend.new_saved(queue, &self.plan)?,
             mode: Mode::Evaluate,
-            owner: self.identity(),
+            owner: self.identity,
             generation: self.generation,
             lookups: self.tables.iter().map(room).collect(),
             unobserved: false,
@@ -393,13 +406,8 @@ impl<B: Backend> Session<B> {
         Version(self.version.load(Relaxed) as u64)
     }
 
-    /// Where the tables are: no other session has them there, and they do not move with this one.
-    fn identity(&self) -> usize {
-        self.tables.as_ptr().addr()
-    }
-
     fn check_owner(&self, batch: &Batch<B>) -> Result<(), Error> {
-        if batch.owner == self.identity() { Ok(()) } else { Err(Error::OtherPlan { what: "batch" }) }
+        if batch.owner == self.identity { Ok(()) } else { Err(Error::OtherPlan { what: "batch" }) }
     }
 
     pub(super) fn check_generation(&self, batch: &Batch<B>) -> Result<(), Error> {

@@ -7,6 +7,7 @@ use crate::real::Real;
 
 /// Bytes of one table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Bytes {
     /// What the table would take uncompressed.
     pub uncompressed: u128,
@@ -34,6 +35,7 @@ impl Bytes {
 
 /// Statistics of one table.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct TableStatistics {
     /// Rows of the table.
     pub rows: u64,

@@ -59,6 +59,7 @@ use crate::shape::TtShape;
 
 /// The distribution of the entries of the cores, before scaling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Entries {
     /// The tails of a Gaussian: the paper's Algorithm 3.
     #[default]
@@ -73,6 +74,7 @@ pub enum Entries {
 
 /// What the entries are multiplied by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Scale {
     /// So that the table has variance `1/(3n)`, held by the core of the largest slices, and the other slices are isometries
     /// in expectation.
@@ -86,6 +88,7 @@ pub enum Scale {
 
 /// How cores are initialised.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
+#[non_exhaustive]
 pub struct CoreInit {
     /// Distribution of the entries.
     pub entries: Entries,
@@ -98,6 +101,7 @@ pub struct CoreInit {
 
 /// What an initialisation means for the table, in expectation.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Report {
     /// Root mean square of the entries of the cores.
     pub std_entry: f64,
@@ -134,6 +138,21 @@ impl Entries {
 }
 
 impl CoreInit {
+    /// With another distribution of the entries.
+    pub fn with_entries(self, entries: Entries) -> Self {
+        Self { entries, ..self }
+    }
+
+    /// With another scale.
+    pub fn with_scale(self, scale: Scale) -> Self {
+        Self { scale, ..self }
+    }
+
+    /// With another standard deviation of the table's entries.
+    pub fn with_std(self, std: f64) -> Self {
+        Self { std: Some(std), ..self }
+    }
+
     /// Variance of the entries of core `k` (from 0) of this shape.
     ///
     /// # Panics

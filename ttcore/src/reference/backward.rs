@@ -61,6 +61,10 @@ pub(super) fn backward<F: Real>(
 
         match sink {
             Sink::Accumulate { params, grads } => accumulate(table, batch, params, grads, scratch),
+            Sink::Overwrite { params, grads } => {
+                grads.fill(F::zero());
+                accumulate(table, batch, params, grads, scratch);
+            }
             Sink::Update { params, state, update } => apply(table, batch, params, state, update, scratch),
             Sink::Frozen { .. } => {}
         }
@@ -158,7 +162,7 @@ fn apply_to<F: Real>(range: Range<usize>, update: &Update, lr: f64, params: &mut
 fn check_sink<F: Real>(t: usize, table: &Table, sink: &Sink<'_, Reference<F>>) -> Result<(), Error> {
     let parameters = table.parameters();
     match sink {
-        Sink::Accumulate { params, grads } => {
+        Sink::Accumulate { params, grads } | Sink::Overwrite { params, grads } => {
             check::length("parameters", Some(t), params.len(), parameters)?;
             check::length("gradients", Some(t), grads.len(), parameters)
         }

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Range;
 
 use hashbrown::HashMap;
 
@@ -10,6 +11,7 @@ use crate::check;
 use crate::error::Error;
 use crate::layout::Layout;
 use crate::real::Real;
+use crate::table::Table;
 
 /// One batch of all tables.
 #[derive(Clone)]
@@ -104,6 +106,24 @@ impl<F: Real> Group<F> {
 }
 
 impl<F: Real> TableGroup<F> {
+    /// See [`Backend::touched`](crate::Backend::touched).
+    pub(super) fn touched(&self, table: &Table, mut visit: impl FnMut(Range<usize>)) {
+        let mut ranges = Vec::new();
+        for &address in &self.unique {
+            match (table.dense_row(address), table.cores()) {
+                (None, Some(shape)) => {
+                    ranges.extend((0..shape.cores()).map(|k| shape.slice_range(k, shape.digit(address, k))));
+                }
+                (row, _) => ranges.extend(row),
+            }
+        }
+        ranges.sort_unstable_by_key(|range| range.start);
+        ranges.dedup();
+        for run in ranges.chunk_by(|range, next| range.end == next.start) {
+            visit(run[0].start..run[run.len() - 1].end);
+        }
+    }
+
     fn fill(&mut self, bags: &Bags<'_, F>) {
         for bag in 0..bags.bags() {
             let scale = bags.scale(bag);

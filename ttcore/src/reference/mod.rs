@@ -219,6 +219,13 @@ impl<F: Real> Backend for Reference<F> {
         backward::backward(call, version, saved, sinks, grad_out, grad_weights)
     }
 
+    fn touched(plan: &Layout, group: &Group<F>, table: usize, visit: impl FnMut(Range<usize>)) -> Result<(), Error> {
+        check::same_layout("group", plan, &group.layout)?;
+        let shape = check::table(plan, table)?;
+        group.tables[table].touched(shape, visit);
+        Ok(())
+    }
+
     fn expand_rows<'a, 'r>(
         &self,
         _queue: &mut (),

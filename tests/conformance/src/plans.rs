@@ -55,7 +55,7 @@ pub fn values_of_another_plan<B: Backend>(make: impl Fn() -> (B, B::Queue)) {
     assert_eq!(host, ones, "nothing was written");
 }
 
-/// A batch of another collection is refused.
+/// A batch of another collection is refused, also when the other is gone and this one may lie where it was.
 ///
 /// # Panics
 ///
@@ -73,4 +73,8 @@ pub fn batches_of_another_collection<B: Backend>(make: impl Fn() -> (B, B::Queue
     let refused = one.group(&mut queue, &mut batch, [bags], Mode::Train).map_err(|error| error.to_string());
     assert_eq!(refused, Err(text::<B>("batch")));
     other.group(&mut other_queue, &mut batch, [bags], Mode::Train).expect("its own");
+    drop(other);
+    let (mut next, mut queue) = tables();
+    let refused = next.group(&mut queue, &mut batch, [bags], Mode::Train).map_err(|error| error.to_string());
+    assert_eq!(refused, Err(text::<B>("batch")));
 }

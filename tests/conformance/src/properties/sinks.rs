@@ -75,13 +75,14 @@ pub fn fused_is_accumulate_then_apply<B: Backend>(device: &Device<B>) {
 /// Each table of a call has a sink of its own, a frozen table keeps its parameters, and the gradients of the weights
 /// come out whatever the sinks are.
 pub fn every_table_has_its_own_sink<B: Backend>(device: &Device<B>) {
-    check((case::cases(), 0..3usize), |(case, first)| {
+    check((case::cases(), 0..4usize), |(case, first)| {
         let (params, grad_out) = (case.params(), case.grad_out());
         let want = oracle::backward(&case, &params, &grad_out);
         let lr = 0.125;
-        let sink = |(t, params): (usize, &Vec<f64>)| match (first + t) % 3 {
+        let sink = |(t, params): (usize, &Vec<f64>)| match (first + t) % 4 {
             0 => HostSink::Frozen { params: params.clone() },
             1 => HostSink::Accumulate { params: params.clone(), grads: vec![0.0; params.len()] },
+            2 => HostSink::Overwrite { params: params.clone(), grads: vec![f64::NAN; params.len()] },
             _ => HostSink::Update { params: params.clone(), state: Vec::new(), update: Update::sgd(lr) },
         };
         let mut sinks: Vec<HostSink> = params.iter().enumerate().map(sink).collect();
@@ -93,7 +94,7 @@ pub fn every_table_has_its_own_sink<B: Backend>(device: &Device<B>) {
         for ((sink, old), want) in sinks.iter().zip(&params).zip(&want.params) {
             match sink {
                 HostSink::Frozen { params } => assert_same("frozen parameters", params, old),
-                HostSink::Accumulate { grads, .. } => {
+                HostSink::Accumulate { grads, .. } | HostSink::Overwrite { grads, .. } => {
                     assert_close::<B::Float>("gradients", grads, want, case.terms());
                 }
                 HostSink::Update { params, .. } => {

@@ -4,6 +4,7 @@
 //! come out always are.
 
 use std::fmt;
+use std::ops::Range;
 
 use ttcore::backend::{Call, Expand, Sink, Version};
 use ttcore::{Backend, Bags, Layout, Update};
@@ -21,6 +22,13 @@ pub enum HostSink {
         /// Parameters.
         params: Vec<f64>,
         /// Gradients are added to these.
+        grads: Vec<f64>,
+    },
+    /// [`Sink::Overwrite`].
+    Overwrite {
+        /// Parameters.
+        params: Vec<f64>,
+        /// Gradients are written over these.
         grads: Vec<f64>,
     },
     /// [`Sink::Update`].
@@ -48,7 +56,7 @@ struct DeviceSink<B: Backend> {
 impl<B: Backend> DeviceSink<B> {
     fn new(device: &Device<B>, host: &HostSink) -> Self {
         let (params, other) = match host {
-            HostSink::Accumulate { params, grads } => (params, &grads[..]),
+            HostSink::Accumulate { params, grads } | HostSink::Overwrite { params, grads } => (params, &grads[..]),
             HostSink::Update { params, state, .. } => (params, &state[..]),
             HostSink::Frozen { params } => (params, &[][..]),
         };
@@ -60,6 +68,7 @@ impl<B: Backend> DeviceSink<B> {
             HostSink::Accumulate { .. } => {
                 Sink::Accumulate { params: self.params.view(), grads: self.other.view_mut() }
             }
+            HostSink::Overwrite { .. } => Sink::Overwrite { params: self.params.view(), grads: self.other.view_mut() },
             HostSink::Update { update, .. } => {
                 Sink::Update { params: self.params.view_mut(), state: self.other.view_mut(), update }
             }
@@ -71,7 +80,7 @@ impl<B: Backend> DeviceSink<B> {
         let [new, other] = [&self.params, &self.other].map(|buffer| buffer.download(device));
         match host {
             HostSink::Update { params, state, .. } => (*params, *state) = (new, other),
-            HostSink::Accumulate { params, grads } => {
+            HostSink::Accumulate { params, grads } | HostSink::Overwrite { params, grads } => {
                 assert_eq!(*params, new, "parameters that were only lent changed");
                 *grads = other;
             }
@@ -196,6 +205,22 @@ impl<'d, B: Backend> Harness<'d, B> {
         let mut out = vec![UNWRITTEN; rows.len() * B::layout(&self.plan).tables()[table].dim()];
         self.try_expand(&mut [(table, params, rows, &mut out)]).expect("expand_rows");
         out
+    }
+
+    /// Ranges of the parameters of a table that the batch touches.
+    pub fn touched(&self, table: usize) -> Vec<Range<usize>> {
+        let mut ranges = Vec::new();
+        self.try_touched(table, |range| ranges.push(range)).expect("touched");
+        ranges
+    }
+
+    /// [`Backend::touched`].
+    ///
+    /// # Errors
+    ///
+    /// As the backend.
+    pub fn try_touched(&self, table: usize, visit: impl FnMut(Range<usize>)) -> Result<(), B::Error> {
+        B::touched(&self.plan, &self.slot.group, table, visit)
     }
 
     /// [`Backend::group`].

@@ -319,7 +319,7 @@ pub fn tables_are_trained_in_another_way_later<B: Backend>(make: impl Fn() -> (B
     let what = "learning rate multiplier";
     let negative = tables.set_config(queue, 1, dense.clone().with_lr_multiplier(-1.0));
     refused::<B, _>(negative, Error::Setting { what, table: 1, value: -1.0 });
-    let init = CoreInit { std: Some(f64::INFINITY), ..CoreInit::default() };
+    let init = CoreInit::default().with_std(f64::INFINITY);
     let wide = Session::new(make().0, queue, vec![dense, cached.with_init(init)], BAGS, LOOKUPS).map(drop);
     refused::<B, _>(wide, Error::Setting { what: "standard deviation", table: 1, value: f64::INFINITY });
 }

@@ -205,7 +205,7 @@ pub fn skipped_lookups_count_for_nothing<B: Backend>(device: &Device<B>) {
         // Before, between and behind the lookups of the case: a number that is no row, or negative ones.
         let mut rng = case::rng(case.seed, 4);
         let padding = case.layout.tables().iter().map(Table::addresses).max().unwrap_or(0);
-        let skip = Skip { padding: Some(padding), negative: true };
+        let skip = Skip::default().with_padding(padding).with_negative();
         let mut put = |bag: Vec<(i64, f64)>| {
             let mut padded = Vec::new();
             for lookup in bag.into_iter().map(Some).chain([None]) {

@@ -10,6 +10,7 @@ pub mod forward;
 pub mod lengths;
 pub mod linearity;
 pub mod memory;
+pub mod overwrite;
 pub mod runs;
 pub mod sinks;
 pub mod steps;

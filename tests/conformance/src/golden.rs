@@ -1,6 +1,6 @@
 //! Golden vectors: what PyTorch computes in `f64`, one bag of one table a file.
 //!
-//! They are read from `tests/golden`, or from the directory that the environment variable `TTCORE_GOLDEN` names. The
+//! They come with this crate, or are read from the directory that the environment variable `TTCORE_GOLDEN` names. The
 //! limits on the error are part of the vectors: see [`limit`].
 
 use std::path::{Path, PathBuf};
@@ -18,25 +18,43 @@ use crate::tolerance::assert_error;
 /// What the names of golden files begin with, one for each kind.
 pub const KINDS: [&str; 2] = ["tt_", "dlrm_"];
 
+/// Names of files and what is in them.
+macro_rules! files {
+    ($($name:literal),+ $(,)?) => {
+        &[$(($name, include_str!(concat!("../golden/", $name)))),+]
+    };
+}
+
+/// The vectors that come with the suite: names of files, and their text.
+pub const FILES: &[(&str, &str)] = files![
+    "tt_d2_sum.json",
+    "tt_d3_mean.json",
+    "tt_d3_mean_weighted.json",
+    "tt_d3_r16.json",
+    "tt_d3_sum.json",
+    "tt_d3_sum_weighted.json",
+    "tt_d4_sum.json",
+    "tt_random0.json",
+    "tt_random1.json",
+    "tt_random2.json",
+    "tt_random3.json",
+];
+
 /// The largest [`error`](crate::tolerance::error) of a tensor of one bag: 1e-12 in `f64`, 1e-4 in `f32`.
 pub fn limit<F: Real>() -> f64 {
     if F::epsilon().as_f64() < 1e-12 { 1e-12 } else { 1e-4 }
 }
 
-/// The golden cases of a kind, with the files they come from, in order of their names.
+/// The golden cases of a kind, with the names of the files they come from: those in `ours`, or in the directory that
+/// `TTCORE_GOLDEN` names, which may leave a kind out.
 ///
 /// # Panics
 ///
-/// As [`cases_in`]. The vectors that come with the suite are of every kind; a directory named by `TTCORE_GOLDEN` may
-/// leave one out.
-pub fn cases<T: DeserializeOwned>(kind: &str) -> Vec<(PathBuf, T)> {
+/// As [`cases_in`].
+pub fn cases<T: DeserializeOwned>(kind: &str, ours: &[(&str, &str)]) -> Vec<(PathBuf, T)> {
     match std::env::var_os("TTCORE_GOLDEN") {
         Some(directory) => cases_in(Path::new(&directory), kind),
-        None => {
-            let cases = cases_in(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/golden")), kind);
-            assert!(!cases.is_empty(), "no {kind}*.json among the vectors of this suite");
-            cases
-        }
+        None => ours.iter().map(|(name, text)| case(PathBuf::from(name), text)).collect(),
     }
 }
 
@@ -62,10 +80,14 @@ pub fn cases_in<T: DeserializeOwned>(directory: &Path, kind: &str) -> Vec<(PathB
     let read = |name| {
         let path = directory.join(name);
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let case = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        (path, case)
+        case(path, &text)
     };
     names.into_iter().map(read).collect()
+}
+
+fn case<T: DeserializeOwned>(path: PathBuf, text: &str) -> (PathBuf, T) {
+    let case = serde_json::from_str(text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    (path, case)
 }
 
 /// One file.
@@ -117,7 +139,10 @@ struct Vectors {
 
 /// The cases of single bags, checked to belong together.
 fn vectors<F: Real>() -> Vec<Vectors> {
-    cases(KINDS[0]).into_iter().map(|(path, golden)| Vectors::new::<F>(path.display().to_string(), golden)).collect()
+    cases(KINDS[0], FILES)
+        .into_iter()
+        .map(|(path, golden)| Vectors::new::<F>(path.display().to_string(), golden))
+        .collect()
 }
 
 impl Vectors {
