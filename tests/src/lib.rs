@@ -79,7 +79,7 @@ macro_rules! conformance {
                 every_touched_slice_gets_its_gradient, a_zero_gradient_moves_nothing;
             runs: same_bits_every_time, two_batches_at_once, backward_twice, other_weights_are_seen_or_refused;
             contract: a_stale_version, saved_of_another_batch, nothing_saved, a_batch_above_the_capacity,
-                different_numbers_of_bags, bags_for_other_rows, rows_that_are_none;
+                different_numbers_of_bags, bags_of_features, bags_for_other_rows, rows_that_are_none;
             lengths: views_of_forward, views_of_backward, views_of_expand_rows, one_of_each_for_every_table;
             memory: what_is_written_is_read, copies_of_other_lengths_are_refused;
             ; // The layers.

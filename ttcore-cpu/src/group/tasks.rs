@@ -82,14 +82,14 @@ impl Tasks {
         self.forward.iter().chain(&self.backward).chain([&self.weights]).map(Vec::len).max().unwrap_or(0)
     }
 
-    pub(super) fn fill<F: Real>(&mut self, plan: &Plan, bags: usize, tables: &[TableGroup<F>]) {
+    pub(super) fn fill<F: Real>(&mut self, plan: &Plan, tables: &[TableGroup<F>]) {
         self.clear();
         let Self { forward, weights, backward } = self;
         let (pool, regions) = forward.split_last_mut().expect("there is a region to pool in");
         let (outer, inner) = backward.split_last_mut().expect("there is a region for the outer cores");
         for (table, (batch, tree)) in tables.iter().zip(&plan.trees).enumerate() {
             let dim = plan.layout.tables()[table].dim();
-            let lookups = batch.lookups();
+            let (bags, lookups) = (batch.bags(), batch.lookups());
             let pooled = 1 + lookups / bags.max(1);
             split_evenly(pool, table, Part::Pool, bags, pooled * dim * READ);
             split_evenly(weights, table, Part::Weights, lookups, dim * READ);

@@ -118,7 +118,8 @@ impl<F: Real> Forward<'_, F> {
 
     fn pool<K: Kernels<F>>(&self, kernels: K, task: &Task) {
         let (batch, table) = (&self.group.tables[task.table], &self.plan.layout.tables()[task.table]);
-        let (dim, stride, column) = (table.dim(), self.plan.layout.stride(), self.plan.layout.columns()[task.table]);
+        let (dim, features) = (table.dim(), &self.plan.layout.features()[task.table]);
+        let (origin, unit) = (features.origin(), features.unit());
         // Rows of one kind lie in one matrix.
         let (cores, lookups) = (batch.core_rows, batch.lookups());
         // SAFETY: rows of the cores were written in the regions before, parameters are not written in forward.
@@ -132,8 +133,8 @@ impl<F: Real> Forward<'_, F> {
             }
         };
         for bag in task.range.clone() {
-            let start = bag * stride + column;
-            // SAFETY: the columns of a table in the row of a bag belong to the task that has the bag.
+            let start = origin + batch.place(bag) * unit;
+            // SAFETY: the columns of a feature in the output row of a bag belong to the task that has the bag.
             let out = unsafe { self.out.get_mut(start..start + dim) };
             let range = batch.bag(bag);
             let factors = &batch.factors[range.clone()];

@@ -70,9 +70,7 @@ impl<B: Backend> EmbeddingBagCollection<B> {
     /// As [`EmbeddingBagCollection::new`].
     pub fn reserve(&mut self, queue: &mut B::Queue, bags: usize, lookups: usize) -> Result<(), B::Error> {
         let old = self.layout();
-        let (bags, lookups) = (bags.max(old.bags()), lookups.max(old.lookups()));
-        let (tables, columns) = (old.tables().to_vec(), old.columns().to_vec());
-        let layout = Layout::with_columns(tables, columns, old.stride(), bags, lookups)?;
+        let layout = old.with_room(bags.max(old.bags()), lookups.max(old.lookups()))?;
         let plan = self.backend.plan(queue, layout)?;
         self.scratch = self.backend.new_scratch(queue, &plan)?;
         self.plan = plan;
@@ -128,7 +126,7 @@ impl<B: Backend> EmbeddingBagCollection<B> {
 
     /// That there is one batch for each table and it fits. Before anything changes.
     fn check<'a>(&self, bags: impl Iterator<Item = Bags<'a, B::Float>>) -> Result<(), Error> {
-        let (mut count, mut bags_before) = (0, None);
+        let (mut count, mut rows_before) = (0, None);
         for (table, bags) in bags.enumerate() {
             let held = self.tables.get(table).ok_or(Error::TableCount {
                 what: "batches",
@@ -139,8 +137,7 @@ impl<B: Backend> EmbeddingBagCollection<B> {
             if bags.rows() != want {
                 return Err(Error::Rows { table, got: bags.rows(), want });
             }
-            check::batch_size(self.layout(), table, bags.bags(), bags.lookups(), bags_before)?;
-            bags_before = Some(bags.bags());
+            rows_before = Some(check::batch_size(self.layout(), table, bags.bags(), bags.lookups(), rows_before)?);
             count = table + 1;
         }
         check::table_count(self.layout(), "batches", count)
