@@ -65,7 +65,7 @@ pub use properties::{
 macro_rules! conformance {
     ($name:ident, $backend:expr, $queue:expr) => {
         $crate::conformance! { @list $name, $backend, $queue;
-            golden: output, full_table, core_gradients, weight_gradients, sgd, adagrad;
+            golden: output, full_table, core_gradients, weight_gradients, several_features, sgd, adagrad;
             forward: equals_the_expanded_table, needs_no_saved, expand_rows_gives_the_table,
                 expand_rows_takes_any_lists, rows_beyond_32_bits, a_dense_table_is_a_gather, tables_of_one_call_do_not_mix;
             adjoint: gradients_are_the_definition, the_adjoint_identity, the_adjoint_identity_of_weights,
