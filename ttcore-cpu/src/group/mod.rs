@@ -147,7 +147,7 @@ impl<F: Real> Group<F> {
         } else {
             tables.iter_mut().zip(&plan.trees).for_each(|(table, tree)| table.sort(tree.as_ref()));
         }
-        self.tasks.fill(plan, &self.tables);
+        self.tasks.fill(plan, self.rows, &self.tables);
         Ok(())
     }
 
