@@ -82,7 +82,7 @@ macro_rules! conformance {
             layer: stale_batches_are_refused, room_for_batches, collections_restore, statistics, layers_go_to_other_threads;
             session: is_a_collection_on_other_memory, many_threads_look_up_at_once, the_next_batch_is_grouped_beside_a_step,
                 batches_go_on_when_there_is_more_room, tables_are_trained_in_another_way_later,
-                parameters_there_are_and_batches_seen_once;
+                parameters_there_are_and_batches_seen_once, one_table_of_two_features;
             plans: values_of_another_plan, batches_of_another_collection;
         }
     };
