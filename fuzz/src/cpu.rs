@@ -17,7 +17,8 @@ use crate::numbers::decode;
 const MOST_ROWS: usize = 1 << 8;
 const MOST_COLUMNS: usize = 16;
 const MOST_RANK: usize = 6;
-/// Bags of a batch, and lookups of a bag, at most.
+/// Features of a table, bags of each, and lookups of a bag, at most.
+const MOST_FEATURES: usize = 3;
 const MOST_BAGS: usize = 5;
 const MOST_LOOKUPS: usize = 5;
 
@@ -36,16 +37,23 @@ impl<'a> Arbitrary<'a> for Input {
         let parallel = u.ratio(1, 4)?;
         let bags = u.int_in_range(0..=MOST_BAGS)?;
         let tables: Vec<Table> = (0..u.int_in_range(1..=2)?).map(|_| table(u)).collect::<Result<_>>()?;
-        let batches: Vec<Batch> = tables.iter().map(|table| batch(u, table, bags)).collect::<Result<_>>()?;
-        let (mut columns, mut stride) = (Vec::new(), 0);
+        let (mut batches, mut columns, mut stride) = (Vec::new(), Vec::new(), 0);
         for table in &tables {
-            let column = stride + u.int_in_range(0..=2)?;
-            columns.push(column);
-            stride = column + table.dim();
+            let mut places = Vec::new();
+            for _ in 0..u.int_in_range(1..=MOST_FEATURES)? {
+                let column = stride + u.int_in_range(0..=2)?;
+                places.push(column);
+                stride = column + table.dim();
+            }
+            if u.arbitrary()? {
+                places.reverse();
+            }
+            batches.push(batch(u, table, places.len() * bags)?);
+            columns.push(places);
         }
         let spare: usize = u.int_in_range(0..=2)?;
         let lookups = batches.iter().map(Batch::lookups).max().unwrap_or(0) + spare;
-        let layout = Layout::with_columns(tables, columns, stride + spare, bags + spare, lookups);
+        let layout = Layout::with_features(tables, columns, stride + spare, bags + spare, lookups);
         let layout = layout.map_err(|_| arbitrary::Error::IncorrectFormat)?;
         let core_rule = *u.choose(&CORE_RULES)?;
         let updates = vec![Update { rule, core_rule, core_lr_multiplier: multiplier, ..Update::sgd(0.125) }];

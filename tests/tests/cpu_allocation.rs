@@ -8,6 +8,7 @@ use counting::{allocations_of, count, count_this_thread, pool};
 use ttcore::backend::{Call, Sink, Version};
 use ttcore::{
     Backend, Bags, CoreRule, EmbeddingBagCollection, Layout, Mode, Offsets, Pooling, Rule, Table, TableConfig, TtShape,
+    Update,
 };
 use ttcore_cpu::{Cpu, Threads};
 
@@ -81,11 +82,45 @@ fn allocations_of_fresh_gradients(mut queue: Threads) -> usize {
     allocations_of(|| (0..10).for_each(|_| step()))
 }
 
+/// Allocations of some steps of a table with two features around one with one, after the first.
+fn allocations_of_features(mut queue: Threads) -> usize {
+    let queue = &mut queue;
+    let (backend, shape) = (Cpu::<f32>::new().expect("an instruction set"), TtShape::paper(1000, 16, 3, 8));
+    let tables = vec![Table::tt(shape.expect("a shape")), Table::dense(1000, 16).expect("a table")];
+    let mut params: Vec<Vec<f32>> = tables.iter().map(|table| vec![0.5; table.parameters()]).collect();
+    let (bags, lookups) = (300, 2400);
+    let layout = Layout::with_features(tables, vec![vec![32, 0], vec![16]], 48, bags, 2 * lookups).expect("a layout");
+    let plan = backend.plan(queue, layout).expect("a plan");
+    let mut group = backend.new_group(queue, &plan).expect("memory");
+    let mut saved = backend.new_saved(queue, &plan).expect("memory");
+    let mut scratch = backend.new_scratch(queue, &plan).expect("memory");
+    let rows: Vec<u32> = (0..2 * lookups as u64).map(|j| (j * j * 7 % 1000) as u32).collect();
+    let offsets: Vec<u32> = (0..2 * bags as u32).map(|b| b * 8).collect();
+    let (mut out, mut grad_weights) = (vec![0.0; bags * 48], vec![0.0; 3 * lookups]);
+    let mut step = |queue: &mut Threads| {
+        let batch = |features| {
+            let (rows, offsets) = (&rows[..features * lookups], Offsets::Starts(&offsets[..features * bags]));
+            Bags::new(1000, rows, offsets, Pooling::Mean, None).expect("bags")
+        };
+        backend.group(queue, &plan, [2, 1].map(batch), &mut group).expect("group");
+        let call = Call { plan: &plan, group: &group, queue, scratch: &mut scratch };
+        let views = params.iter().map(|params| &params[..]);
+        backend.forward(call, Version(0), views, &mut out, Some(&mut saved)).expect("forward");
+        let call = Call { plan: &plan, group: &group, queue, scratch: &mut scratch };
+        let sink = |params| Sink::Update { params, state: Default::default(), update: Update::sgd(0.1) };
+        let sinks = params.iter_mut().map(|params| sink(&mut params[..]));
+        backend.backward(call, Version(0), &saved, sinks, &out, Some(&mut grad_weights)).expect("backward");
+    };
+    step(queue);
+    allocations_of(|| (0..10).for_each(|_| step(queue)))
+}
+
 #[test]
 fn a_step_allocates_nothing() {
     count_this_thread();
     assert_eq!(allocations(Threads::one()), 0, "on one thread");
     assert_eq!(allocations_of_fresh_gradients(Threads::one()), 0, "overwritten, on one thread");
+    assert_eq!(allocations_of_features(Threads::one()), 0, "of several features");
     // On a thread of its own, as it is one of a pool from then on.
     let here = || {
         let threads = Threads::here(2).expect("threads");

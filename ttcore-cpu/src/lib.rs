@@ -199,7 +199,7 @@ impl<F: Element> Backend for Cpu<F> {
         }
         let mut views: Vec<Shared<'_, F>> = recycle(std::mem::take(&mut scratch.params));
         let collected = collect_params(layout, params, &mut views);
-        let checked = collected.and_then(|()| check::length("output", None, out.len(), group.bags * layout.stride()));
+        let checked = collected.and_then(|()| check::length("output", None, out.len(), group.rows * layout.stride()));
         if checked.is_ok() {
             let (stamp, values) = match saved {
                 Some(Saved { stamp, tables, .. }) => (Some(stamp), &*tables),
@@ -230,7 +230,7 @@ impl<F: Element> Backend for Cpu<F> {
         check::same_layout("saved", layout, &saved.layout)?;
         check::same_layout("scratch", layout, &scratch.layout)?;
         saved.stamp.check(group.fingerprint, version)?;
-        check::length("gradient of the output", None, grad_out.len(), group.bags * layout.stride())?;
+        check::length("gradient of the output", None, grad_out.len(), group.rows * layout.stride())?;
         if let Some(grad_weights) = &grad_weights {
             let lookups = group.tables.iter().map(|table| table.lookups()).sum();
             check::length("gradient of the weights", None, grad_weights.len(), lookups)?;

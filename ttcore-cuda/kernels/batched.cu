@@ -50,10 +50,11 @@ struct PoolArgs {
     const u64* dense_rows;
     const u32* row_of;
     const u32* bag_starts;
+    // By bag, see place_of; where place 0 is in the output, and numbers from one to the next.
+    const u32* places;
     const F* factors;
-    // First column of the table.
     F* out;
-    u64 stride;
+    u64 unit;
     u64 dim;
     u64 first;
     u32 count;
@@ -61,7 +62,7 @@ struct PoolArgs {
     u32 bags;
     u32 unused;
 };
-SIZE(PoolArgs, 96);
+SIZE(PoolArgs, 104);
 
 // Line 13 of Algorithm 1: the sum over a bag ends at offsets[i + 1] - 1. A bag that began in an earlier chunk goes on from
 // what that left; the first chunk also writes the empty bags.
@@ -73,10 +74,10 @@ __device__ void pool(const PoolArgs<F>& args) {
         bool empty = start == end;
         if (empty ? first > 0 : (end <= first || start >= last)) continue;
         bool begins = empty || start >= first;
+        F* pooled = args.out + place_of(args.places, bag) * args.unit;
         u64 from = start < first ? first : start, to = end < last ? end : last;
         for (u64 column = threadIdx.x; column < args.dim; column += blockDim.x) {
-            F* out = args.out + bag * args.stride + column;
-            F sum = begins ? (F)0 : *out;
+            F sum = begins ? (F)0 : pooled[column];
             for (u64 j = from; j < to; ++j) {
                 u32 row = args.row_of[j];
                 const F* w = row < args.core_rows
@@ -84,7 +85,7 @@ __device__ void pool(const PoolArgs<F>& args) {
                     : dense_row(args.dense, args.dense_rows, row - args.core_rows, args.dim);
                 sum += args.factors[j] * w[column];
             }
-            *out = sum;
+            pooled[column] = sum;
         }
     }
 }
@@ -92,24 +93,26 @@ KERNEL(pool, PoolArgs)
 
 template <class F>
 struct RowGradientsArgs {
+    // Place 0; by lookup its bag, by bag its place, see place_of.
     const F* grad_out;
     const u32* bag_of;
+    const u32* places;
     const F* factors;
     // [count][dim]
     F* grads;
-    u64 stride;
+    u64 unit;
     u64 dim;
     u64 first;
     u64 count;
 };
-SIZE(RowGradientsArgs, 64);
+SIZE(RowGradientsArgs, 72);
 
 // dx of Algorithm 2: the gradient of the row of each lookup, that of its bag times weight and scale.
 template <class F>
 __device__ void row_gradients(const RowGradientsArgs<F>& args) {
     for (u64 i = blockIdx.x; i < args.count; i += gridDim.x) {
         u64 j = args.first + i;
-        const F* grad = args.grad_out + args.bag_of[j] * args.stride;
+        const F* grad = args.grad_out + place_of(args.places, args.bag_of[j]) * args.unit;
         for (u64 column = threadIdx.x; column < args.dim; column += blockDim.x) {
             args.grads[i * args.dim + column] = args.factors[j] * grad[column];
         }
@@ -193,15 +196,17 @@ struct WeightsArgs {
     const u64* dense_rows;
     const u32* row_of;
     const u32* bag_of;
+    const u32* places;
     const F* scales;
+    // Place 0.
     const F* grad_out;
     F* out;
-    u64 stride;
+    u64 unit;
     u64 dim;
     u32 count;
     u32 core_rows;
 };
-SIZE(WeightsArgs, 88);
+SIZE(WeightsArgs, 96);
 
 // Gradient of the weight of a lookup: the bag's scale times the product of row and gradient.
 template <class F>
@@ -211,7 +216,7 @@ __device__ void weights(const WeightsArgs<F>& args) {
         const F* w = row < args.core_rows
             ? args.rows + (u64)j * args.dim
             : dense_row(args.dense, args.dense_rows, row - args.core_rows, args.dim);
-        const F* grad = args.grad_out + bag * args.stride;
+        const F* grad = args.grad_out + place_of(args.places, bag) * args.unit;
         F sum = 0;
         for (u64 column = 0; column < args.dim; ++column) sum += w[column] * grad[column];
         args.out[j] = args.scales[bag] * sum;

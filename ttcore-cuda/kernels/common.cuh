@@ -109,6 +109,9 @@ __device__ u32 lower_bound(const T* numbers, u32 count, u64 x) {
     return low;
 }
 
+// The place of a bag in the output: its number, unless the table has several features, whose bags have theirs in a list.
+__device__ u64 place_of(const u32* places, u64 bag) { return places ? places[bag] : bag; }
+
 // Where a unique row lies that is not held by cores.
 template <class F>
 __device__ const F* dense_row(const F* dense, const u64* dense_rows, u32 number, u64 dim) {

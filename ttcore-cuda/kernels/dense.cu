@@ -5,12 +5,13 @@ struct DenseArgs {
     Sink<F> sink;
     // The dense rows of the batch, ascending.
     const u64* dense_rows;
-    // Where the lookups of each begin, in the order of rows; their bags, and what each is multiplied by.
+    // Where the lookups of each begin, in the order of rows; the places of their bags, and what each is multiplied by.
     const u32* starts;
-    const u32* bags;
+    const u32* places;
     const F* factors;
+    // Place 0.
     const F* grad_out;
-    u64 stride;
+    u64 unit;
     u64 dim;
     // Where the dense rows begin among the parameters.
     u64 base;
@@ -28,7 +29,7 @@ __device__ void dense_rows(const DenseArgs<F>& args) {
         for (u64 column = threadIdx.x; column < args.dim; column += blockDim.x) {
             F sum = 0;
             for (u32 p = args.starts[row]; p < args.starts[row + 1]; ++p) {
-                sum += args.factors[p] * args.grad_out[args.bags[p] * args.stride + column];
+                sum += args.factors[p] * args.grad_out[args.places[p] * args.unit + column];
             }
             if (args.grads) args.grads[row * args.dim + column] = sum;
             else apply(args.sink, args.sink.dense_rate, at + column, sum);

@@ -16,15 +16,16 @@
 
 // One table of a batch, with the lists that the host made: see FusedTable in src/args.rs.
 struct FusedTable {
-    // By bag, by lookup.
+    // By bag, of which each feature has as many as the output has rows; null places are the bags' numbers. By lookup.
     const u32* bag_starts;
+    const u32* places;
     const u32* bag_of;
     const u32* row_of;
     const void* factors;
     const void* scales;
     // By unique row: its lookups, in order; then the dense rows.
     const u32* row_starts;
-    const u32* row_bags;
+    const u32* row_places;
     const void* row_factors;
     const u64* dense_rows;
     // By row of the cores: its pair, its i3.
@@ -59,14 +60,19 @@ struct FusedTable {
     u64 core3;
     u64 dense;
     u64 parameters;
-    u64 column;
+    // Where in the output place 0 is, and numbers from one place to the next.
+    u64 origin;
+    u64 unit;
     // Lookups of the tables before.
     u64 lookups_before;
     // Outer units of the tables before, and of this one; units of this one and those before.
     u32 outers_before;
     u32 outers;
     u32 units_end;
-    u32 bags;
+    // Features of the tables before, and of this one; rows of the output.
+    u32 features_before;
+    u32 features;
+    u32 output_rows;
     u32 lookups;
     u32 core_rows;
     u32 dense_count;
@@ -90,7 +96,7 @@ struct FusedTable {
     u32 tile_r1;
     u32 tile_r2;
 };
-static_assert(sizeof(FusedTable) == 352, "as in src/args.rs");
+static_assert(sizeof(FusedTable) == 376, "as in src/args.rs");
 
 // Pairs `pair ..` of one i2, by its number among those that occur; which j1 and j2, in tiles; which part of the gradient
 // of G2[i2], or all ones for the whole of it.
@@ -117,13 +123,12 @@ struct FusedArgs {
     const F* grad_out;
     // The output, or gradients of weights.
     F* out;
-    u64 stride;
     u32 count;
     // Columns of the widest table.
     u32 dim;
     Sink<F> sinks[FUSED_TABLES];
 };
-SIZE(FusedArgs, 2624);
+SIZE(FusedArgs, 2616);
 
 // Numbers in the product of a pair, and columns of the table.
 __device__ u64 product_len(const FusedTable& table) { return (u64)table.n1 * table.n2 * table.r2; }
@@ -182,11 +187,12 @@ template <class F>
 __device__ F row_gradient(const FusedArgs<F>& args, const FusedTable& table, u32 row, u64 column, u32 first = 0,
                           u32 step = 1) {
     const F* factors = (const F*)table.row_factors;
-    const F* grad = args.grad_out + table.column + column;
-    const u32* bags = table.row_bags;
+    const F* grad = args.grad_out + table.origin + column;
+    const u32* places = table.row_places;
+    const u64 unit = table.unit;
     u32 p = table.row_starts[row] + first, end = table.row_starts[row + 1];
-    F sum = factors[p] * grad[bags[p] * args.stride];
-    UNROLL_4 for (p += step; p < end; p += step) sum += factors[p] * grad[bags[p] * args.stride];
+    F sum = factors[p] * grad[places[p] * unit];
+    UNROLL_4 for (p += step; p < end; p += step) sum += factors[p] * grad[places[p] * unit];
     return sum;
 }
 

@@ -88,12 +88,18 @@ KERNEL_OF_TILES(fused_pairs, FusedArgs)
 
 template <class F>
 __device__ void fused_pool(const FusedArgs<F>& args) {
-    u64 bags = args.tables[0].bags, numbers = bags * args.count * args.dim;
+    const FusedTable& last = args.tables[args.count - 1];
+    const u64 output_rows = last.output_rows;
+    const u32 features = last.features_before + last.features;
+    const u64 numbers = output_rows * features * args.dim;
     for (u64 i = (u64)blockIdx.x * blockDim.x + threadIdx.x; i < numbers; i += (u64)gridDim.x * blockDim.x) {
-        u64 column = i % args.dim, bag = i / args.dim % bags;
-        u32 t = (u32)(i / args.dim / bags);
+        u64 column = i % args.dim, bag = i / args.dim % output_rows;
+        u32 feature = (u32)(i / args.dim / output_rows);
+        const bool alone = features == args.count;
+        const u32 t = alone ? feature : table_of<&FusedTable::features_before>(args.tables, args.count, feature);
         const FusedTable& table = args.tables[t];
         if (column >= dim_of(table)) continue;
+        bag += (feature - table.features_before) * output_rows;
         const F* factors = (const F*)table.factors;
         const F* rows = rows_of(args, table) + column;
         const F* dense = args.sinks[t].params + table.dense + column;
@@ -106,7 +112,7 @@ __device__ void fused_pool(const FusedArgs<F>& args) {
             const F* at = row < core_rows ? rows + row * dim : dense_row(dense, table.dense_rows, row - core_rows, dim);
             sum += factors[j] * *at;
         }
-        args.out[bag * args.stride + table.column + column] = sum;
+        args.out[table.origin + place_of(table.places, bag) * table.unit + column] = sum;
     }
 }
 KERNEL(fused_pool, FusedArgs)
@@ -118,7 +124,7 @@ __device__ void fused_weights(const FusedArgs<F>& args) {
         const FusedTable& table = args.tables[t];
         for (u64 j = blockIdx.x * blockDim.x + threadIdx.x; j < table.lookups; j += gridDim.x * blockDim.x) {
             u32 bag = table.bag_of[j];
-            const F* grad = args.grad_out + bag * args.stride + table.column;
+            const F* grad = args.grad_out + table.origin + place_of(table.places, bag) * table.unit;
             const F* row = row_at(args, table, args.sinks[t].params, table.row_of[j]);
             const u32 dim = (u32)dim_of(table);
             F sum = 0;

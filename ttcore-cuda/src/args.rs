@@ -61,15 +61,16 @@ args! {
     }
 
     /// Of [`Kernel::Pool`](crate::device::Kernel::Pool).
-    PoolArgs: 96 {
+    PoolArgs: 104 {
         rows: u64,
         dense: u64,
         dense_rows: u64,
         row_of: u64,
         bag_starts: u64,
+        places: u64,
         factors: u64,
         out: u64,
-        stride: u64,
+        unit: u64,
         dim: u64,
         first: u64,
         count: u32,
@@ -79,12 +80,13 @@ args! {
     }
 
     /// Of [`Kernel::RowGradients`](crate::device::Kernel::RowGradients).
-    RowGradientsArgs: 64 {
+    RowGradientsArgs: 72 {
         grad_out: u64,
         bag_of: u64,
+        places: u64,
         factors: u64,
         grads: u64,
-        stride: u64,
+        unit: u64,
         dim: u64,
         first: u64,
         count: u64,
@@ -117,16 +119,17 @@ args! {
     }
 
     /// Of [`Kernel::Weights`](crate::device::Kernel::Weights).
-    WeightsArgs: 88 {
+    WeightsArgs: 96 {
         rows: u64,
         dense: u64,
         dense_rows: u64,
         row_of: u64,
         bag_of: u64,
+        places: u64,
         scales: u64,
         grad_out: u64,
         out: u64,
-        stride: u64,
+        unit: u64,
         dim: u64,
         count: u32,
         core_rows: u32,
@@ -138,10 +141,10 @@ args! {
         sink: Sink,
         dense_rows: u64,
         starts: u64,
-        bags: u64,
+        places: u64,
         factors: u64,
         grad_out: u64,
-        stride: u64,
+        unit: u64,
         dim: u64,
         base: u64,
         rows: u64,
@@ -201,14 +204,15 @@ args! {
     UpdateArgs: 96 { sink: Sink, grads: u64, len: u64, }
 
     /// One table of a batch, for the fused kernels, which read it from the memory of the group.
-    FusedTable: 352 {
+    FusedTable: 376 {
         bag_starts: u64,
+        places: u64,
         bag_of: u64,
         row_of: u64,
         factors: u64,
         scales: u64,
         row_starts: u64,
-        row_bags: u64,
+        row_places: u64,
         row_factors: u64,
         dense_rows: u64,
         row_pairs: u64,
@@ -231,12 +235,15 @@ args! {
         core3: u64,
         dense: u64,
         parameters: u64,
-        column: u64,
+        origin: u64,
+        unit: u64,
         lookups_before: u64,
         outers_before: u32,
         outers: u32,
         units_end: u32,
-        bags: u32,
+        features_before: u32,
+        features: u32,
+        output_rows: u32,
         lookups: u32,
         core_rows: u32,
         dense_count: u32,
@@ -261,14 +268,13 @@ args! {
     FusedUnit: 24 { table: u32, group: u32, pair: u32, pairs: u32, tile: u32, part: u32, }
 
     /// Of the fused kernels, all alike.
-    FusedArgs: 2624 {
+    FusedArgs: 2616 {
         tables: u64,
         units: u64,
         saved: u64,
         scratch: u64,
         grad_out: u64,
         out: u64,
-        stride: u64,
         count: u32,
         dim: u32,
         sinks: [Sink; FUSED_TABLES],

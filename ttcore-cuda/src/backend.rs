@@ -205,7 +205,7 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
             plan.check::<F>("saved", &saved.layout, saved.make)?;
         }
         collect_params(layout, params, &mut scratch.sinks)?;
-        check::length("output", None, out.len(), group.bags * layout.stride())?;
+        check::length("output", None, out.len(), group.rows * layout.stride())?;
 
         let mut step = Step::new(&self.device, queue, plan, group, scratch);
         let rows = saved.map(|saved| {
@@ -236,7 +236,7 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
         plan.check::<F>("saved", &saved.layout, saved.make)?;
         plan.check::<F>("scratch", &scratch.layout, scratch.make)?;
         saved.stamp.check(group.fingerprint, version)?;
-        check::length("gradient of the output", None, grad_out.len(), group.bags * layout.stride())?;
+        check::length("gradient of the output", None, grad_out.len(), group.rows * layout.stride())?;
         if let Some(grad_weights) = &grad_weights {
             let lookups = group.tables.iter().map(|table| table.lookups).sum();
             check::length("gradient of the weights", None, grad_weights.len(), lookups)?;

@@ -24,10 +24,10 @@ pub(crate) fn put_launches<F: Element>(
     let fused = &plan.fused;
     let mut descriptors = fused.descriptors;
     for (launch, tables) in fused.launches.iter().zip(fused.tables.chunks(FUSED_TABLES)) {
-        let (mut units, mut outers, mut slices) = (0, 0, 0);
+        let (mut units, mut outers, mut slices, mut features) = (0, 0, 0, 0);
         for (number, &t) in tables.iter().enumerate() {
             let mut table = descriptor::<F>(plan, t, &counts[t], memory);
-            table.bags = host.bags() as u32;
+            table.output_rows = host.rows() as u32;
             table.lookups_before = counts[..t].iter().map(|table| table.lookups as u64).sum();
             if let Some(shape) = plan.layout.tables()[t].cores() {
                 let parts = plan.tables[t].pairs.middle_parts;
@@ -35,6 +35,8 @@ pub(crate) fn put_launches<F: Element>(
             }
             debug_assert!(units as usize <= launch.most_units, "more units than the plan has room for");
             (table.outers_before, table.slices_before, table.units_end) = (outers, slices, units);
+            table.features_before = features;
+            features += table.features;
             outers += table.outers;
             slices += table.firsts + table.middles + table.lasts;
             put(bytes, descriptors, &[table]);
@@ -76,7 +78,7 @@ fn put_units<F: Element>(
 }
 
 fn descriptor<F: Element>(plan: &Plan, t: usize, counts: &Counts, group: u64) -> FusedTable {
-    let (table, places) = (&plan.layout.tables()[t], &plan.tables[t]);
+    let (table, features, places) = (&plan.layout.tables()[t], &plan.layout.features()[t], &plan.tables[t]);
     let TablePlan { pairs, cores, .. } = places;
     let list = |place: usize| group + place as u64;
     // Places are multiples of more than a number.
@@ -101,12 +103,13 @@ fn descriptor<F: Element>(plan: &Plan, t: usize, counts: &Counts, group: u64) ->
     let dense_units = counts.dense_rows.div_ceil(tiles::OUTER_ROWS);
     FusedTable {
         bag_starts: list(places.bag_starts),
+        places: if features.count() > 1 { list(places.bag_places) } else { 0 },
         bag_of: list(places.bag_of),
         row_of: list(places.row_of),
         factors: list(places.factors),
         scales: list(places.scales),
         row_starts: list(places.row_starts),
-        row_bags: list(places.row_bags),
+        row_places: list(places.row_places),
         row_factors: list(places.row_factors),
         dense_rows: list(places.dense_rows),
         row_pairs: list(pairs.row_pairs),
@@ -129,12 +132,15 @@ fn descriptor<F: Element>(plan: &Plan, t: usize, counts: &Counts, group: u64) ->
         core3: core(2),
         dense: table.core_parameters() as u64,
         parameters: table.parameters() as u64,
-        column: plan.layout.columns()[t] as u64,
+        origin: features.origin() as u64,
+        unit: features.unit() as u64,
         lookups_before: 0,
         outers_before: 0,
         outers: occur(0) + occur(1) * chunks as u32 + occur(2) + dense_units as u32,
         units_end: 0,
-        bags: 0,
+        features_before: 0,
+        features: features.count() as u32,
+        output_rows: 0,
         lookups: counts.lookups as u32,
         core_rows: counts.core_rows as u32,
         dense_count: counts.dense_rows as u32,

@@ -20,7 +20,8 @@ pub struct Group<F: Element, D: Device> {
     pub(crate) layout: Arc<Layout>,
     pub(crate) make: Make,
     pub(crate) host: ttcore_cpu::Group<F>,
-    pub(crate) bags: usize,
+    /// Of the output, `B`.
+    pub(crate) rows: usize,
     pub(crate) fingerprint: u64,
     pub(crate) tables: Vec<Counts>,
     pub(crate) memory: D::Memory,
@@ -31,6 +32,8 @@ pub struct Group<F: Element, D: Device> {
 /// How long the lists of one table are.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
+    /// Of all features.
+    pub(crate) bags: usize,
     pub(crate) lookups: usize,
     /// Unique rows held by cores.
     pub(crate) core_rows: usize,
@@ -60,7 +63,7 @@ impl<F: Element, D: Device> fmt::Debug for Group<F, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Group")
             .field("make", &self.make)
-            .field("bags", &self.bags)
+            .field("rows", &self.rows)
             .field("fingerprint", &self.fingerprint)
             .field("tables", &self.tables)
             .finish_non_exhaustive()
@@ -74,7 +77,7 @@ impl<F: Element, D: Device> Group<F, D> {
             layout: plan.layout.clone(),
             make: plan.make,
             host,
-            bags: 0,
+            rows: 0,
             fingerprint: 0,
             tables: plan.tables.iter().map(counts).collect(),
             memory,
@@ -85,9 +88,9 @@ impl<F: Element, D: Device> Group<F, D> {
 
     /// Holds no batch from now on.
     pub(crate) fn clear(&mut self) {
-        (self.bags, self.fingerprint) = (0, 0);
+        (self.rows, self.fingerprint) = (0, 0);
         for table in &mut self.tables {
-            (table.lookups, table.core_rows, table.dense_rows) = (0, 0, 0);
+            (table.bags, table.lookups, table.core_rows, table.dense_rows) = (0, 0, 0, 0);
             table.runs.fill(0);
         }
     }
@@ -97,16 +100,18 @@ impl<F: Element, D: Device> Group<F, D> {
         let bytes = device.staged(&mut self.staging)?;
         let tables = self.host.tables().iter().zip(&plan.tables).zip(&mut self.tables);
         for (t, ((table, places), counts)) in tables.enumerate() {
+            counts.bags = table.scales.len();
             counts.lookups = table.lookups();
             counts.core_rows = table.core_rows;
             counts.dense_rows = table.dense.len();
             put(bytes, places.bag_starts, &table.bag_starts);
+            put(bytes, places.bag_places, &table.places);
             put(bytes, places.scales, &table.scales);
             put(bytes, places.bag_of, &table.bag_of);
             put(bytes, places.factors, &table.factors);
             put(bytes, places.row_of, &table.row_of);
             put(bytes, places.row_starts, table.row_starts());
-            put(bytes, places.row_bags, &table.row_bags);
+            put(bytes, places.row_places, &table.row_places);
             put(bytes, places.row_factors, &table.row_factors);
             put(bytes, places.dense_rows, &table.dense);
             if plan.is_fused(t) {
@@ -121,7 +126,7 @@ impl<F: Element, D: Device> Group<F, D> {
         }
         let memory = D::address(&self.memory);
         fused::put_launches::<F>(bytes, plan, &self.host, &self.tables, memory);
-        (self.bags, self.fingerprint) = (self.host.bags(), self.host.fingerprint());
+        (self.rows, self.fingerprint) = (self.host.rows(), self.host.fingerprint());
         Ok(())
     }
 }

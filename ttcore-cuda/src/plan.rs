@@ -43,12 +43,14 @@ pub struct Plan {
 #[derive(Debug)]
 pub(crate) struct TablePlan {
     pub(crate) bag_starts: usize,
+    /// Nowhere for a table of one feature.
+    pub(crate) bag_places: usize,
     pub(crate) scales: usize,
     pub(crate) bag_of: usize,
     pub(crate) factors: usize,
     pub(crate) row_of: usize,
     pub(crate) row_starts: usize,
-    pub(crate) row_bags: usize,
+    pub(crate) row_places: usize,
     pub(crate) row_factors: usize,
     pub(crate) dense_rows: usize,
     /// For each core.
@@ -106,6 +108,8 @@ pub(crate) struct LaunchPlan {
     pub(crate) most_blocks: usize,
     /// Columns of the widest table.
     pub(crate) dim: usize,
+    /// Features of all tables.
+    pub(crate) features: usize,
 }
 
 /// Where the lists of one core are, in bytes.
@@ -132,8 +136,8 @@ impl Plan {
         let chunk = chunk.clamp(1, layout.lookups().max(1));
         let fused = |table: &Table| method == Method::Fused && table.cores().is_none_or(|shape| shape.cores() == 3);
         let (mut group, mut saved) = (Arena::default(), Arena::default());
-        let table = |table| TablePlan::new::<F>(&layout, table, fused(table), &mut group, &mut saved);
-        let mut tables: Vec<TablePlan> = layout.tables().iter().map(table).collect();
+        let table = |t: usize| TablePlan::new::<F>(&layout, t, fused(&layout.tables()[t]), &mut group, &mut saved);
+        let mut tables: Vec<TablePlan> = (0..layout.tables().len()).map(table).collect();
         let fused = (0..tables.len()).filter(|&t| fused(&layout.tables()[t])).collect();
         let fused = FusedPlan::new::<F>(&layout, fused, &mut group);
         let scratch = ScratchPlan::new::<F>(&layout, chunk, &fused, &mut tables);
@@ -156,8 +160,9 @@ impl Plan {
 }
 
 impl TablePlan {
-    fn new<F: Element>(layout: &Layout, table: &Table, fused: bool, group: &mut Arena, saved: &mut Arena) -> Self {
-        let (bags, lookups) = (layout.bags(), layout.lookups());
+    fn new<F: Element>(layout: &Layout, t: usize, fused: bool, group: &mut Arena, saved: &mut Arena) -> Self {
+        let (table, features, lookups) = (&layout.tables()[t], layout.features()[t].count(), layout.lookups());
+        let bags = features * layout.bags();
         let core = |&digits: &usize| CorePlan {
             digits: group.take::<u32>(lookups),
             run_digits: group.take::<u64>(digits.min(lookups)),
@@ -172,12 +177,13 @@ impl TablePlan {
         };
         Self {
             bag_starts: group.take::<u32>(bags + 1),
+            bag_places: group.take::<u32>(if features > 1 { bags } else { 0 }),
             scales: group.take::<F>(bags),
             bag_of: group.take::<u32>(lookups),
             factors: group.take::<F>(lookups),
             row_of: group.take::<u32>(lookups),
             row_starts: group.take::<u32>(lookups + 1),
-            row_bags: group.take::<u32>(lookups),
+            row_places: group.take::<u32>(lookups),
             row_factors: group.take::<F>(lookups),
             dense_rows: group.take::<u64>(if table.dense_rows() > 0 { lookups } else { 0 }),
             cores,
@@ -220,7 +226,9 @@ impl FusedPlan {
 impl LaunchPlan {
     fn new<F: Element>(layout: &Layout, tables: &[usize], group: &mut Arena) -> Self {
         let (mut plan, lookups) = (Self::default(), layout.lookups());
-        for table in tables.iter().map(|&t| &layout.tables()[t]) {
+        for &t in tables {
+            let table = &layout.tables()[t];
+            plan.features += layout.features()[t].count();
             plan.dim = plan.dim.max(table.dim());
             let rows = usize::try_from(table.dense_rows()).unwrap_or(usize::MAX).div_ceil(tiles::OUTER_ROWS);
             plan.most_blocks = plan.most_blocks.max(table.cores().map_or(0, TtShape::slices) + rows);

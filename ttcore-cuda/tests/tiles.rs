@@ -20,17 +20,35 @@ fn shape(m: [usize; 3], n: [usize; 3], r: [usize; 2]) -> TtShape {
 
 /// Bags of these rows of each table, every third one empty; means and weights with every other table.
 fn case(tables: Vec<Table>, each: usize, row: impl Fn(&Table, usize) -> u64) -> Case {
+    case_of(tables, each, row, |_| 1)
+}
+
+/// The same of so many features of each table, the columns of all side by side: the first of each table, then the second.
+fn case_of(
+    tables: Vec<Table>,
+    each: usize,
+    row: impl Fn(&Table, usize) -> u64,
+    features: impl Fn(usize) -> usize,
+) -> Case {
     let bags = 3 * 8;
     let batch = |(t, table): (usize, &Table)| {
         let mut next = (0..).map(|j| (row(table, j) % table.addresses()) as i64);
         let bag = |b| next.by_ref().take(if b % 3 == 2 { 0 } else { each }).collect();
-        let batch = Batch::sum(&(0..bags).map(bag).collect::<Vec<Vec<i64>>>());
+        let batch = Batch::sum(&(0..bags * features(t)).map(bag).collect::<Vec<Vec<i64>>>());
         let lookups = batch.lookups();
         if t % 2 == 0 { batch } else { batch.pooled(Pooling::Mean).weighted(case::values(1, t as u64, lookups)) }
     };
     let batches: Vec<Batch> = tables.iter().enumerate().map(batch).collect();
-    let lookups = batches[0].lookups();
-    Case { layout: Layout::new(tables, bags, lookups).expect("a layout"), batches, seed: 7 }
+    let lookups = batches.iter().map(Batch::lookups).max().unwrap_or(0);
+    let (mut columns, mut stride) = (vec![Vec::new(); tables.len()], 0);
+    for feature in 0..(0..tables.len()).map(&features).max().unwrap_or(0) {
+        for t in (0..tables.len()).filter(|&t| feature < features(t)) {
+            columns[t].push(stride);
+            stride += tables[t].dim();
+        }
+    }
+    let layout = Layout::with_features(tables, columns, stride, bags, lookups).expect("a layout");
+    Case { layout, batches, seed: 7 }
 }
 
 /// Row after row, far from each other, some of them twice.
@@ -142,7 +160,7 @@ fn a_wide_first_core() {
     holds(&case(vec![Table::tt(shape([4, 3, 2], [130, 2, 1], [3, 2]))], 1, scattered));
 }
 
-/// Cached rows beside cores, and more tables than a launch takes.
+/// Cached rows beside cores, and more tables than a launch takes, of one feature and of several.
 #[test]
 fn many_tables_of_every_make() {
     let tt = |m: &[usize], n: &[usize]| Table::tt(TtShape::with_rank(20, m, n, 3).expect("a shape"));
@@ -153,5 +171,7 @@ fn many_tables_of_every_make() {
         Table::cached(shape([4, 3, 3], [1, 2, 3], [2, 4]), 6).expect("a table"),
         tt(&[2, 3, 2, 2], &[2, 1, 2, 2]),
     ];
-    holds(&case(makes.iter().cycle().take(75).cloned().collect(), 2, scattered));
+    let tables = |count| makes.iter().cycle().take(count).cloned().collect();
+    holds(&case(tables(75), 2, scattered));
+    holds(&case_of(tables(38), 2, scattered, |t| 1 + t % 4));
 }

@@ -241,9 +241,10 @@ pub trait Backend: Sized + Send + Sync + 'static {
 
     // Operations.
 
-    /// Fills a group with a batch: one [`Bags`] for each table, in order, of equally many bags, validated for
-    /// [`Table::addresses`](crate::Table::addresses) rows. The bags are not needed afterwards. After an error the group
-    /// holds no batch.
+    /// Fills a group with a batch: one [`Bags`] for each table, in order, validated for
+    /// [`Table::addresses`](crate::Table::addresses) rows, of `B` bags for each of its [features](crate::Features), those of
+    /// one feature behind those of the one before; `B` is the same for all tables. The bags are not needed afterwards.
+    /// After an error the group holds no batch.
     fn group<'a>(
         &self,
         queue: &mut Self::Queue,
@@ -252,8 +253,8 @@ pub trait Backend: Sized + Send + Sync + 'static {
         group: &mut Self::Group,
     ) -> Result<(), Self::Error>;
 
-    /// Pooled rows of all tables: writes `out` `[B][stride]` (see [`Layout`]) from the parameters of each table, in
-    /// order, and leaves in `saved`, where given, what backward needs (paper, Algorithm 1).
+    /// Pooled rows of all tables: writes the columns of all features in `out` `[B][stride]` (see [`Layout`]) from the
+    /// parameters of each table, in order, and leaves in `saved`, where given, what backward needs (paper, Algorithm 1).
     fn forward<'a>(
         &self,
         call: Call<'_, Self>,
@@ -264,7 +265,8 @@ pub trait Backend: Sized + Send + Sync + 'static {
     ) -> Result<(), Self::Error>;
 
     /// Gradients of all tables from that of the output, `grad_out` `[B][stride]`, into the sink of each table, in order
-    /// (paper, Algorithm 2). `grad_weights`, where wanted, is written: the gradients of the per-sample weights of table
+    /// (paper, Algorithm 2); that of a table is summed over all its features. `grad_weights`, where wanted, is written:
+    /// the gradients of the per-sample weights of table
     /// 0, then table 1, .., `[L_0 + L_1 + ..]` (of a weight of 1 where a table has none).
     ///
     /// A `saved` of another batch or another version of the parameters is [`Error::Stale`].

@@ -9,47 +9,60 @@ use crate::layout::Layout;
 use crate::real::Real;
 use crate::table::Table;
 
-/// That the bags of table `table` fit the layout and have as many bags as those of the tables before, if any.
+/// That the bags of table `table` fit the layout, and those of the tables before, if any: all are of `rows_before` output
+/// rows. Gives how many output rows there are, `B`.
 ///
 /// # Errors
 ///
-/// [`Error::TableCount`], [`Error::Rows`], [`Error::Capacity`] or [`Error::BagCount`].
+/// [`Error::TableCount`], [`Error::Rows`], or as [`batch_size`].
 pub fn bags<F: Real>(
     layout: &Layout,
     table: usize,
     bags: &Bags<'_, F>,
-    bags_before: Option<usize>,
-) -> Result<(), Error> {
+    rows_before: Option<usize>,
+) -> Result<usize, Error> {
     let Some(shape) = layout.tables().get(table) else {
         return Err(count(layout, "batches", table + 1));
     };
     if bags.rows() != shape.addresses() {
         return Err(Error::Rows { table, got: bags.rows(), want: shape.addresses() });
     }
-    batch_size(layout, table, bags.bags(), bags.lookups(), bags_before)
+    batch_size(layout, table, bags.bags(), bags.lookups(), rows_before)
 }
 
-/// That a batch of table `table` has as many bags as those before and is not larger than the layout allows.
+/// That a batch of table `table` has a bag of every feature for each output row, as many of these as those before, and is
+/// not larger than the layout allows. Gives how many output rows there are, `B`.
 ///
 /// # Errors
 ///
-/// [`Error::BagCount`] or [`Error::Capacity`].
+/// [`Error::UnevenBags`], [`Error::BagCount`] or [`Error::Capacity`]; [`Error::NoTable`].
 pub fn batch_size(
     layout: &Layout,
     table: usize,
     bags: usize,
     lookups: usize,
-    bags_before: Option<usize>,
-) -> Result<(), Error> {
-    if let Some(want) = bags_before.filter(|&want| want != bags) {
-        return Err(Error::BagCount { table, got: bags, want });
+    rows_before: Option<usize>,
+) -> Result<usize, Error> {
+    let features = match layout.features().get(table) {
+        Some(features) => features.count(),
+        None => return Err(Error::NoTable { table, tables: layout.tables().len() }),
+    };
+    let rows = bags / features;
+    match rows_before {
+        // The tables before had no more than fit.
+        Some(before) if bags != before.saturating_mul(features) => {
+            return Err(Error::BagCount { table, got: bags, want: before.saturating_mul(features) });
+        }
+        None if bags != rows * features => return Err(Error::UnevenBags { table, got: bags, features }),
+        _ => {}
     }
-    for (what, got, capacity) in [("bags", bags, layout.bags()), ("lookups", lookups, layout.lookups())] {
+    // The layout has no more places than 32 bits, and one for each bag.
+    for (what, got, capacity) in [("bags", bags, features * layout.bags()), ("lookups", lookups, layout.lookups())] {
         if got > capacity {
             return Err(Error::Capacity { what, table, got, capacity });
         }
     }
-    Ok(())
+    Ok(rows)
 }
 
 /// That something there is one of for each table came `got` times.

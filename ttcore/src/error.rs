@@ -30,14 +30,19 @@ pub enum Error {
         /// Tables of the plan.
         tables: usize,
     },
-    /// A table's output columns overlap another table's or leave the row.
+    /// The output columns of a table's feature overlap another's or leave the row.
     Columns {
         /// Which table.
         table: usize,
-        /// Its first column.
+        /// The feature's first column.
         column: usize,
         /// Numbers in an output row.
         stride: usize,
+    },
+    /// A table of a layout has no feature.
+    NoFeatures {
+        /// Which table.
+        table: usize,
     },
     /// Something would not fit in the address space.
     TooLarge {
@@ -66,14 +71,23 @@ pub enum Error {
         /// How many the plan has room for.
         capacity: usize,
     },
-    /// Two tables of one batch have different numbers of bags.
+    /// Two tables of one batch have bags for different numbers of output rows.
     BagCount {
         /// The table that differs from the first.
         table: usize,
         /// Its bags.
         got: usize,
-        /// The first table's bags.
+        /// One of each of its features for every output row of the first table.
         want: usize,
+    },
+    /// The bags of a table are not equally many for each of its features.
+    UnevenBags {
+        /// Which table.
+        table: usize,
+        /// Its bags.
+        got: usize,
+        /// Its features, of which their number is to be a multiple.
+        features: usize,
     },
     /// Bags were validated for a table with another number of rows.
     Rows {
@@ -175,10 +189,10 @@ impl fmt::Display for Error {
             Self::Bags { table: None, error } => error.fmt(f),
             Self::NoTables => write!(f, "a plan needs at least one table"),
             Self::TableCount { what, got, tables } => write!(f, "{got} {what} for {tables} tables"),
-            Self::Columns { table, column, stride } => write!(
-                f,
-                "output of table {table} at column {column} overlaps another table's or leaves the row of {stride}"
-            ),
+            Self::Columns { table, column, stride } => {
+                write!(f, "output of table {table} at column {column} overlaps another or leaves the row of {stride}")
+            }
+            Self::NoFeatures { table } => write!(f, "table {table} has no feature"),
             Self::TooLarge { what } => write!(f, "the {what} would not fit in memory"),
             Self::Length { what, table: Some(table), got, want } => {
                 write!(f, "{what} of table {table} has {got} numbers, not {want}")
@@ -189,7 +203,13 @@ impl fmt::Display for Error {
                 "table {table} has {got} {what} in this batch, the plan has room for {capacity}: make a larger plan"
             ),
             Self::BagCount { table, got, want } => {
-                write!(f, "table {table} has {got} bags in this batch, the first table {want}")
+                write!(
+                    f,
+                    "table {table} has {got} bags in this batch, not {want} for the output rows of the first table"
+                )
+            }
+            Self::UnevenBags { table, got, features } => {
+                write!(f, "table {table} has {got} bags in this batch, which is no multiple of its {features} features")
             }
             Self::Rows { table, got, want } => {
                 write!(f, "bags for a table with {got} rows were given to table {table}, which has {want}")

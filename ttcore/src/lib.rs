@@ -9,9 +9,9 @@
 //! | `m_k`, `n_k` | row and column factors of core `k`: `m_1 m_2 .. m_d >= M`, `n_1 n_2 .. n_d = N` |
 //! | `R_k` | TT-ranks, `R_0 = R_d = 1` |
 //! | `G_k` | core `k`, stored `[m_k][R_{k-1}][n_k][R_k]`, row major; slice `G_k[i]` is a contiguous `R_{k-1} x (n_k R_k)` matrix |
-//! | `B`, `L` | bags and lookups of a batch |
+//! | `B`, `L` | output rows of a batch, which are the bags of each feature of a table; lookups of a table's batch |
 //! | `U` | unique rows of a batch |
-//! | `i`, `j`, `b`, `t` | a row, a lookup, a bag, a table |
+//! | `i`, `j`, `b`, `f`, `t` | a row, a lookup, a bag, a feature, a table |
 //! | `F` | the type of numbers, `f32` or `f64`; sums accumulate in it |
 //!
 //! Shapes are written `[rows][columns]`, always row major. Row `i` has digits `i_1 .. i_d` with
@@ -50,6 +50,7 @@ mod cores;
 pub mod embedding;
 mod error;
 pub mod factor;
+mod features;
 pub mod init;
 mod layout;
 pub mod optim;
@@ -69,6 +70,7 @@ pub use cache::FrequencyCache;
 pub use cores::TtCores;
 pub use embedding::{EmbeddingBagCollection, Mode, TableConfig, TtEmbeddingBag};
 pub use error::{Error, Stale};
+pub use features::Features;
 pub use layout::Layout;
 pub use optim::{CoreRule, Rule, Update};
 pub use real::Real;

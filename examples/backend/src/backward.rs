@@ -5,7 +5,7 @@ use std::ops::Range;
 use ttcore::backend::{Call, Sink};
 use ttcore::{CoreRule, Error, Table, TtShape, Update, algebra, check};
 
-use crate::forward::row;
+use crate::forward::{place, row};
 use crate::{View, ViewMut, Wide};
 
 pub(crate) fn backward(
@@ -36,7 +36,7 @@ pub(crate) fn backward(
         let (w, grad_row) = (&mut scratch.row[..table.dim()], &mut scratch.sum[..table.dim()]);
         grads.fill(0.0);
         for lookup in &group.lookups[t] {
-            let column = lookup.bag * plan.stride() + plan.columns()[t];
+            let column = place(plan, t, group.bags, lookup.bag);
             View(&grad_out.0[column..][..table.dim()]).read(grad_row);
             if let Some(grad_weights) = &mut grad_weights {
                 row(table, params, lookup.row, w, &mut scratch.products);

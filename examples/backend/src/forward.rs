@@ -14,6 +14,11 @@ pub(crate) fn row(table: &Table, params: &[f64], address: u64, row: &mut [f64], 
     }
 }
 
+/// Where a bag of table `t` begins in an output of so many rows.
+pub(crate) fn place(plan: &Layout, t: usize, rows: usize, bag: usize) -> usize {
+    bag % rows * plan.stride() + plan.features()[t].columns()[bag / rows]
+}
+
 pub(crate) fn forward(call: Call<'_, Wide>, params: &[View<'_>], mut out: ViewMut<'_>) -> Result<(), Error> {
     let Call { plan, group, scratch, .. } = call;
     check::length("output", None, out.len(), group.bags * plan.stride())?;
@@ -25,13 +30,13 @@ pub(crate) fn forward(call: Call<'_, Wide>, params: &[View<'_>], mut out: ViewMu
         let params = params[t].read(&mut scratch.params);
         let (w, sum) = (&mut scratch.row[..table.dim()], &mut scratch.sum[..table.dim()]);
         let mut lookups = group.lookups[t].iter().peekable();
-        for bag in 0..group.bags {
+        for bag in 0..group.bags * plan.features()[t].count() {
             sum.fill(0.0);
             while let Some(lookup) = lookups.next_if(|lookup| lookup.bag == bag) {
                 row(table, params, lookup.row, w, &mut scratch.products);
                 sum.iter_mut().zip(&*w).for_each(|(y, w)| *y += lookup.scale * lookup.weight * w);
             }
-            let column = bag * plan.stride() + plan.columns()[t];
+            let column = place(plan, t, group.bags, bag);
             out.write(column..column + table.dim(), sum);
         }
     }

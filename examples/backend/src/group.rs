@@ -8,6 +8,7 @@ use ttcore::{Bags, Error, Layout, Table, check};
 #[derive(Debug)]
 pub struct Group {
     pub(crate) layout: Layout,
+    /// Output rows: a table has so many bags for each of its features.
     pub(crate) bags: usize,
     pub(crate) fingerprint: u64,
     /// Of each table.
@@ -51,8 +52,7 @@ impl Group {
     fn fill_tables<'a>(&mut self, bags: impl IntoIterator<Item = Bags<'a, f32>>) -> Result<(), Error> {
         let mut tables = 0;
         for (table, bags) in bags.into_iter().enumerate() {
-            check::bags(&self.layout, table, &bags, (table > 0).then_some(self.bags))?;
-            self.bags = bags.bags();
+            self.bags = check::bags(&self.layout, table, &bags, (table > 0).then_some(self.bags))?;
             self.fingerprint = check::fingerprint(self.fingerprint, &bags);
             for bag in 0..bags.bags() {
                 // The scale of `bags` is rounded to its float.

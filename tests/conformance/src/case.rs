@@ -3,6 +3,8 @@
 //! Every number is a small multiple of a power of two, so that it is the same in `f32` and `f64`, and so are the simple
 //! combinations of two that linearity needs.
 
+use std::ops::Range;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
@@ -19,9 +21,9 @@ const LARGE: (usize, usize) = (120, 12);
 /// Tables in one layout, and a batch for each.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// The tables and their columns.
+    /// The tables, their features and the columns of these.
     pub layout: Layout,
-    /// One for each table, of equally many bags.
+    /// One for each table, of equally many bags a feature.
     pub batches: Vec<Batch>,
     /// What parameters and gradients are drawn from.
     pub seed: u64,
@@ -34,7 +36,7 @@ impl Case {
         Self { layout, batches: vec![batch], seed }
     }
 
-    /// The case of table `t` alone.
+    /// The case of table `t` alone, with the bags of all its features as those of one.
     pub fn only(&self, t: usize) -> Self {
         Self::single(self.layout.tables()[t].clone(), self.batches[t].clone(), self.seed)
     }
@@ -57,9 +59,9 @@ impl Case {
         self.with_batches(self.batches.iter().zip(self.layout.tables()).map(mirror).collect())
     }
 
-    /// Bags of each table.
+    /// Bags of each feature, one for each output row.
     pub fn bags(&self) -> usize {
-        self.batches[0].bags()
+        self.batches[0].bags() / self.layout.features()[0].count()
     }
 
     /// Numbers of the output.
@@ -83,10 +85,16 @@ impl Case {
         self.values(1, self.outputs())
     }
 
-    /// Columns of table `t` in output row `b`.
-    pub fn pooled(&self, t: usize, b: usize) -> std::ops::Range<usize> {
-        let start = b * self.layout.stride() + self.layout.columns()[t];
+    /// Where bag `b` of table `t` goes in the output.
+    pub fn pooled(&self, t: usize, b: usize) -> Range<usize> {
+        let (feature, row) = (b / self.bags(), b % self.bags());
+        let start = row * self.layout.stride() + self.layout.features()[t].columns()[feature];
         start..start + self.layout.tables()[t].dim()
+    }
+
+    /// The numbers of an output that are those of table `t`, bag by bag.
+    pub fn of_table(&self, t: usize, out: &[f64]) -> Vec<f64> {
+        (0..self.batches[t].bags()).flat_map(|b| &out[self.pooled(t, b)]).copied().collect()
     }
 
     /// How many roundings a product passes through on its way to an output or a gradient, at most: it is added up over
@@ -162,7 +170,8 @@ pub fn table() -> impl Strategy<Value = Table> {
     ]
 }
 
-/// One to three tables of any make, in any order of columns, with columns of no table between them.
+/// One to three tables of any make, of one to three features, in any order of columns, with columns of no feature between
+/// them.
 pub fn cases() -> impl Strategy<Value = Case> {
     let tables = prop_oneof![2 => vec(table(), 1), 1 => vec(table(), 2..=3)];
     tables.prop_flat_map(cases_of)
@@ -180,24 +189,46 @@ pub fn cases_of(tables: Vec<Table>) -> impl Strategy<Value = Case> {
     cases_up_to(SMALL, tables)
 }
 
-/// Cases of these tables with so many bags and lookups of a bag at most.
-fn cases_up_to((bags, lookups): (usize, usize), tables: Vec<Table>) -> impl Strategy<Value = Case> {
-    let count = tables.len();
-    let batches = (0..=bags).prop_flat_map(move |bags| vec(raw_batch(bags, lookups), count));
-    let places = vec((any::<u64>(), 0..=2usize), count);
-    (Just(tables), batches, places, 0..=2usize, any::<u64>()).prop_map(|(tables, raw, places, spare, seed)| {
+/// Cases of these tables with one feature each.
+pub fn cases_of_one_feature(tables: Vec<Table>) -> impl Strategy<Value = Case> {
+    let features = vec![1; tables.len()];
+    cases_with(SMALL, tables, features)
+}
+
+/// Cases of these tables with so many bags of a feature and lookups of a bag at most.
+fn cases_up_to(sizes: (usize, usize), tables: Vec<Table>) -> impl Strategy<Value = Case> {
+    let features = prop_oneof![3 => Just(1usize), 1 => Just(2), 1 => Just(3)];
+    vec(features, tables.len()).prop_flat_map(move |features| cases_with(sizes, tables.clone(), features))
+}
+
+/// The same with so many features of each table.
+fn cases_with(
+    (bags, lookups): (usize, usize),
+    tables: Vec<Table>,
+    features: Vec<usize>,
+) -> impl Strategy<Value = Case> {
+    let all: usize = features.iter().sum();
+    let counts = features.clone();
+    let batches = (0..=bags)
+        .prop_flat_map(move |bags| counts.iter().map(|count| raw_batch(count * bags, lookups)).collect::<Vec<_>>());
+    let places = vec((any::<u64>(), 0..=2usize), all);
+    let made = (batches, places, 0..=2usize, any::<u64>());
+    made.prop_map(move |(raw, places, spare, seed)| {
         let batches: Vec<Batch> = raw.iter().zip(&tables).map(|(raw, table)| raw.batch(table)).collect();
-        let mut order: Vec<usize> = (0..tables.len()).collect();
-        order.sort_by_key(|&t| places[t].0);
-        let (mut columns, mut stride) = (vec![0; tables.len()], 0);
-        for t in order {
-            columns[t] = stride + places[t].1;
-            stride = columns[t] + tables[t].dim();
+        // Of all tables, one behind the other.
+        let all = features.iter().enumerate().flat_map(|(t, &count)| (0..count).map(move |f| (t, f)));
+        let mut order: Vec<_> = places.iter().zip(all).collect();
+        order.sort_unstable();
+        let mut columns: Vec<Vec<usize>> = features.iter().map(|&count| vec![0; count]).collect();
+        let mut stride = 0;
+        for (&(_, gap), (t, f)) in order {
+            columns[t][f] = stride + gap;
+            stride += gap + tables[t].dim();
         }
         let lookups = batches.iter().map(Batch::lookups).max().unwrap_or(0);
-        let (bags, stride) = (batches[0].bags() + spare, stride + spare);
-        let layout = Layout::with_columns(tables, columns, stride, bags, lookups + spare).expect("disjoint columns");
-        Case { layout, batches, seed }
+        let (bags, stride) = (batches[0].bags() / features[0] + spare, stride + spare);
+        let layout = Layout::with_features(tables.clone(), columns, stride, bags, lookups + spare);
+        Case { layout: layout.expect("disjoint columns"), batches, seed }
     })
 }
 

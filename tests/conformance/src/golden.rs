@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use ttcore::{Backend, Bags, Pooling, Real, Rule, Table, TtShape, Update};
+use ttcore::{Backend, Bags, Layout, Pooling, Real, Rule, Table, TtShape, Update};
 
 use crate::batch::Batch;
 use crate::case::Case;
 use crate::device::{Device, nearest};
 use crate::harness::Harness;
+use crate::oracle::UNWRITTEN;
 use crate::tolerance::assert_error;
 
 /// What the names of golden files begin with, one for each kind.
@@ -179,6 +180,32 @@ impl Vectors {
         (harness, out)
     }
 
+    /// The same bags as those of so many features, the last of them first in the output; nothing if they are not as many of
+    /// each.
+    fn of_features(&self, count: usize) -> Option<Self> {
+        let (table, batch) = (&self.case.layout.tables()[0], &self.case.batches[0]);
+        let columns = (0..count).rev().map(|place| place * (table.dim() + 1)).collect();
+        let (stride, bags) = (count * (table.dim() + 1), batch.bags() / count);
+        let layout = Layout::with_features(vec![table.clone()], vec![columns], stride, bags, batch.lookups());
+        let case = Case { layout: layout.expect("one small table"), ..self.case.clone() };
+        let name = format!("{}, {count} features", self.name);
+        (bags * count == batch.bags()).then(|| Self {
+            name,
+            golden: self.golden.clone(),
+            case,
+            params: self.params.clone(),
+        })
+    }
+
+    /// Gradients of the cores, of each core by itself.
+    fn check_core_gradients<B: Backend>(&self, grads: &[f64]) {
+        let shape = self.case.layout.tables()[0].cores().expect("golden tables have cores");
+        assert_eq!(self.golden.grad_cores.len(), shape.cores(), "{}: grad_cores", self.name);
+        for (k, want) in self.golden.grad_cores.iter().enumerate() {
+            self.assert::<B::Float>(&format!("gradient of core {k}"), &grads[shape.core_range(k)], want);
+        }
+    }
+
     fn assert<F: Real>(&self, tensor: &str, got: &[f64], want: &[f64]) {
         assert_error(&format!("{}: {tensor}", self.name), got, want, limit::<F>());
     }
@@ -219,11 +246,25 @@ pub fn core_gradients<B: Backend>(device: &Device<B>) {
     for vectors in vectors::<B::Float>() {
         let (mut harness, _) = vectors.forward(device);
         let grads = harness.grads(&vectors.params, &vectors.grad_out::<B::Float>());
-        let table = &vectors.case.layout.tables()[0];
-        let shape = table.cores().expect("golden tables have cores");
-        assert_eq!(vectors.golden.grad_cores.len(), shape.cores(), "{}: grad_cores", vectors.name);
-        for (k, want) in vectors.golden.grad_cores.iter().enumerate() {
-            vectors.assert::<B::Float>(&format!("gradient of core {k}"), &grads[0][shape.core_range(k)], want);
+        vectors.check_core_gradients::<B>(&grads[0]);
+    }
+}
+
+/// Output and gradients of the bags as those of several features.
+pub fn several_features<B: Backend>(device: &Device<B>) {
+    for (one, count) in vectors::<B::Float>().iter().flat_map(|vectors| [(vectors, 2), (vectors, 3)]) {
+        let Some(vectors) = one.of_features(count) else { continue };
+        let (case, golden) = (&vectors.case, &vectors.golden);
+        let (mut harness, out) = vectors.forward(device);
+        vectors.assert::<B::Float>("output", &case.of_table(0, &out), &golden.output);
+        let mut grad_out = vec![UNWRITTEN; case.outputs()];
+        for (b, grads) in vectors.grad_out::<B::Float>().chunks(case.layout.tables()[0].dim()).enumerate() {
+            grad_out[case.pooled(0, b)].copy_from_slice(grads);
+        }
+        vectors.check_core_gradients::<B>(&harness.grads(&vectors.params, &grad_out)[0]);
+        if let Some(want) = &golden.grad_weights {
+            let got = harness.weight_grads(&vectors.params, &grad_out, golden.indices.len());
+            vectors.assert::<B::Float>("gradient of the weights", &got, want);
         }
     }
 }

@@ -58,7 +58,7 @@ pub use properties::{
 macro_rules! conformance {
     ($name:ident, $backend:expr, $queue:expr) => {
         $crate::conformance! { @list $name, $backend, $queue;
-            golden: output, full_table, core_gradients, weight_gradients, sgd, adagrad;
+            golden: output, full_table, core_gradients, weight_gradients, several_features, sgd, adagrad;
             forward: equals_the_expanded_table, needs_no_saved, expand_rows_gives_the_table,
                 expand_rows_takes_any_lists, rows_beyond_32_bits, a_dense_table_is_a_gather, tables_of_one_call_do_not_mix;
             adjoint: gradients_are_the_definition, the_adjoint_identity, the_adjoint_identity_of_weights,
@@ -74,7 +74,7 @@ macro_rules! conformance {
                 touched_is_where_lookups_are, touched_of_nothing, gradients_of_other_lengths;
             runs: same_bits_every_time, two_batches_at_once, backward_twice, other_weights_are_seen_or_refused;
             contract: a_stale_version, saved_of_another_batch, nothing_saved, a_batch_above_the_capacity,
-                different_numbers_of_bags, bags_for_other_rows, rows_that_are_none;
+                different_numbers_of_bags, bags_of_features, bags_for_other_rows, rows_that_are_none;
             lengths: views_of_forward, views_of_backward, views_of_expand_rows, one_of_each_for_every_table;
             memory: what_is_written_is_read, copies_of_other_lengths_are_refused;
             ; // The layers.
@@ -82,7 +82,7 @@ macro_rules! conformance {
             layer: stale_batches_are_refused, room_for_batches, collections_restore, statistics, layers_go_to_other_threads;
             session: is_a_collection_on_other_memory, many_threads_look_up_at_once, the_next_batch_is_grouped_beside_a_step,
                 batches_go_on_when_there_is_more_room, tables_are_trained_in_another_way_later,
-                parameters_there_are_and_batches_seen_once;
+                parameters_there_are_and_batches_seen_once, one_table_of_two_features;
             plans: values_of_another_plan, batches_of_another_collection;
         }
     };

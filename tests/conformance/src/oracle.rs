@@ -31,7 +31,7 @@ pub fn forward(case: &Case, params: &[Vec<f64>]) -> Expected {
     for (t, (batch, params)) in case.batches.iter().zip(params).enumerate() {
         let table = &case.layout.tables()[t];
         let (value, scale) = (pool(table, batch, params), pool(table, &absolute_batch(batch), &absolute(params)));
-        for b in 0..case.bags() {
+        for b in 0..batch.bags() {
             let rows = b * table.dim()..(b + 1) * table.dim();
             expected.value[case.pooled(t, b)].copy_from_slice(&value[rows.clone()]);
             expected.scale[case.pooled(t, b)].copy_from_slice(&scale[rows]);
@@ -45,7 +45,7 @@ pub fn backward(case: &Case, params: &[Vec<f64>], grad_out: &[f64]) -> Gradients
     let mut gradients = Gradients { params: Vec::new(), weights: Expected::default() };
     for (t, (batch, params)) in case.batches.iter().zip(params).enumerate() {
         let table = &case.layout.tables()[t];
-        let pooled: Vec<f64> = (0..case.bags()).flat_map(|b| &grad_out[case.pooled(t, b)]).copied().collect();
+        let pooled = case.of_table(t, grad_out);
         let (value, weights) = unpool(table, batch, params, &pooled);
         let (scale, weights_scale) = unpool(table, &absolute_batch(batch), &absolute(params), &absolute(&pooled));
         gradients.params.push(Expected { value, scale });
@@ -70,7 +70,7 @@ fn absolute_batch(batch: &Batch) -> Batch {
     Batch { weights: batch.weights.as_deref().map(absolute), ..batch.clone() }
 }
 
-/// `y_b = s_b sum_j a_j w_{row(j)}`, `[B][N]`.
+/// `y_b = s_b sum_j a_j w_{row(j)}`, for the bags of all features, `[bags][N]`.
 fn pool(table: &Table, batch: &Batch, params: &[f64]) -> Vec<f64> {
     let mut out = vec![0.0; batch.bags() * table.dim()];
     for (b, out) in out.chunks_exact_mut(table.dim()).enumerate() {

@@ -3,7 +3,9 @@
 use ttcore::backend::Sink;
 use ttcore::embedding::{Batch, Session, TableMut};
 use ttcore::init::{CoreInit, table_seed};
-use ttcore::{Backend, Bags, EmbeddingBagCollection, Error, Mode, Offsets, Pooling, Rule, TableConfig, TtShape};
+use ttcore::{
+    Backend, Bags, EmbeddingBagCollection, Error, Layout, Mode, Offsets, Pooling, Rule, TableConfig, TtShape,
+};
 
 const ROWS: u64 = 30;
 const DENSE_ROWS: u64 = 7;
@@ -66,9 +68,17 @@ fn lookup<B: Backend>(
     queue: &mut B::Queue,
     round: u32,
 ) -> Result<Vec<B::Float>, B::Error> {
+    lookup_rows(tables, queue, &rows(round))
+}
+
+fn lookup_rows<B: Backend>(
+    tables: &EmbeddingBagCollection<B>,
+    queue: &mut B::Queue,
+    rows: &[[u32; LOOKUPS]; 2],
+) -> Result<Vec<B::Float>, B::Error> {
     let session = tables.session();
     let (mut worker, mut batch) = (session.worker(queue)?, session.batch(queue)?);
-    session.group(queue, &mut batch, bags(&rows(round)), Mode::Evaluate)?;
+    session.group(queue, &mut batch, bags(rows), Mode::Evaluate)?;
     let mut out = buffer(tables.backend(), queue, &zeros::<B>(OUT));
     tables.lookup(queue, &mut worker, &mut batch, B::view_mut(&mut out))?;
     Ok(read(tables.backend(), queue, B::view(&out)))
@@ -355,4 +365,66 @@ pub fn parameters_there_are_and_batches_seen_once<B: Backend>(make: impl Fn() ->
     let want = configs()[0].table().parameters();
     let error = Error::Length { what: "parameters", table: Some(0), got: 3, want };
     refused::<B, _>(EmbeddingBagCollection::with_parameters(other, queue, short), error);
+}
+
+/// A table that two features look up, with a cache: outputs are those of a collection where each has a table to itself,
+/// the cache sees the lookups of both, and a step moves what it should.
+///
+/// # Panics
+///
+/// If not.
+pub fn one_table_of_two_features<B: Backend>(make: impl Fn() -> (B, B::Queue)) {
+    let (backend, mut queue) = make();
+    let queue = &mut queue;
+    let configs = configs();
+    let tables = configs.iter().map(|config| config.table().clone()).collect();
+    // Feature 1 of the first table, the second table, feature 0 of the first.
+    let layout = Layout::with_features(tables, vec![vec![2 * DIM, 0], vec![DIM]], 3 * DIM, BAGS, 2 * LOOKUPS);
+    let session = Session::with_layout(backend, queue, configs, layout.expect("a layout")).expect("a session");
+    let (other, mut other_queue) = make();
+    let plain = collection(other, &mut other_queue);
+    let params: Vec<B::Buffer> = (0..2)
+        .map(|table| {
+            let values = plain.parameters(&mut other_queue, table).expect("parameters");
+            buffer(session.backend(), queue, &values)
+        })
+        .collect();
+    let mut shared = EmbeddingBagCollection::with_parameters(session, queue, params).expect("they fit");
+    let mut batch = shared.batch(queue).expect("memory");
+
+    let (one, two) = (rows(1), rows(2));
+    let both: Vec<u32> = one[0].into_iter().chain(two[0]).collect();
+    let of_both = Bags::new(ROWS, &both, Offsets::Starts(&[0, 2, 4, 6]), Pooling::Mean, None).expect("bags");
+    let forward = |shared: &mut EmbeddingBagCollection<B>, queue: &mut B::Queue, batch: &mut Batch<B>| {
+        shared.group(queue, batch, [of_both, bags(&one)[1]], Mode::Train).expect("group");
+        let mut out = buffer(shared.backend(), queue, &zeros::<B>(BAGS * 3 * DIM));
+        shared.forward(queue, batch, B::view_mut(&mut out)).expect("forward");
+        read(shared.backend(), queue, B::view(&out))
+    };
+    let out = forward(&mut shared, queue, &mut batch);
+    let want = [&one, &two].map(|rows| lookup_rows(&plain, &mut other_queue, rows).expect("a lookup"));
+    for bag in 0..BAGS {
+        let part = |column: usize| &out[bag * 3 * DIM + column..][..DIM];
+        assert_eq!(part(2 * DIM), &want[0][bag * 2 * DIM..][..DIM], "feature 0");
+        assert_eq!(part(0), &want[1][bag * 2 * DIM..][..DIM], "feature 1");
+        assert_eq!(part(DIM), &want[0][bag * 2 * DIM + DIM..][..DIM], "the other table");
+    }
+    let counts = shared.cache_state(0).expect("table 0").expect("a cache").counts;
+    assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), 2 * LOOKUPS as u64);
+
+    // A gradient of the second feature alone moves the rows of that feature alone.
+    let grad: Vec<B::Float> = (0..BAGS * 3 * DIM).map(|i| ttcore::Real::of(f64::from(i % (3 * DIM) < DIM))).collect();
+    let grad = buffer(shared.backend(), queue, &grad);
+    shared.step(queue, &batch, B::view(&grad), 0.1, None).expect("step");
+    let after = forward(&mut shared, queue, &mut batch);
+    for bag in 0..BAGS {
+        assert_ne!(&after[bag * 3 * DIM..][..DIM], &out[bag * 3 * DIM..][..DIM], "feature 1");
+        assert_eq!(&after[bag * 3 * DIM + DIM..][..DIM], &out[bag * 3 * DIM + DIM..][..DIM], "the other table");
+    }
+
+    let uneven = Bags::new(ROWS, &[1u32; 3], Offsets::Starts(&[0, 1, 2]), Pooling::Sum, None).expect("bags");
+    let refusal = shared.group(queue, &mut batch, [uneven, bags(&one)[1]], Mode::Train);
+    refused::<B, _>(refusal, Error::UnevenBags { table: 0, got: 3, features: 2 });
+    shared.reserve(queue, BAGS, 3 * LOOKUPS).expect("room");
+    assert_eq!(forward(&mut shared, queue, &mut batch), after, "with more room");
 }

@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use ttcore::{Bags, Error, Layout, Real, Table, check};
+use ttcore::{Bags, Error, Features, Layout, Real, Table, check};
 
 use crate::plan::Plan;
 use crate::threads::Threads;
@@ -29,7 +29,8 @@ const SHARED_LOOKUPS: usize = 2048;
 /// One batch of all tables.
 pub struct Group<F> {
     pub(crate) layout: Arc<Layout>,
-    pub(crate) bags: usize,
+    /// Of the output, `B`.
+    pub(crate) rows: usize,
     pub(crate) fingerprint: u64,
     pub(crate) tables: Vec<TableGroup<F>>,
     pub(crate) tasks: Tasks,
@@ -37,8 +38,11 @@ pub struct Group<F> {
 
 /// One batch of one table. Rows are numbered in the order of their keys: those of the cores, then dense ones.
 pub struct TableGroup<F> {
-    /// First lookup of each bag, and the number of lookups.
+    /// First lookup of each bag, of all features, and the number of lookups.
     pub bag_starts: Vec<u32>,
+    /// The place of each bag in the output, see [`ttcore::Features`]; empty for a table of one feature, where it is the bag's
+    /// number.
+    pub places: Vec<u32>,
     /// What the sum of each bag is multiplied by.
     pub scales: Vec<F>,
     /// Bag of each lookup.
@@ -47,8 +51,8 @@ pub struct TableGroup<F> {
     pub factors: Vec<F>,
     /// Unique row of each lookup.
     pub row_of: Vec<u32>,
-    /// Bags of the lookups in the order of rows.
-    pub row_bags: Vec<u32>,
+    /// Places of the bags of the lookups in the order of rows.
+    pub row_places: Vec<u32>,
     /// What the lookup at each place in the order of rows is multiplied by.
     pub row_factors: Vec<F>,
     /// The unique rows: runs of lookups in the order of rows.
@@ -69,7 +73,7 @@ pub struct TableGroup<F> {
 impl<F: Real> fmt::Debug for Group<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Group")
-            .field("bags", &self.bags)
+            .field("rows", &self.rows)
             .field("fingerprint", &self.fingerprint)
             .field("tables", &self.tables)
             .finish_non_exhaustive()
@@ -89,19 +93,20 @@ impl<F: Real> fmt::Debug for TableGroup<F> {
 
 impl<F: Real> Group<F> {
     pub(crate) fn new(plan: &Plan) -> Self {
-        let table = |(table, tree): (&Table, &Option<crate::plan::Tree>)| TableGroup::new(plan, table, tree.as_ref());
-        let tables = plan.layout.tables().iter().zip(&plan.trees).map(table).collect();
-        Self { layout: plan.layout.clone(), bags: 0, fingerprint: 0, tables, tasks: Tasks::new(plan) }
+        let tables = (0..plan.trees.len()).map(|table| TableGroup::new(plan, table)).collect();
+        Self { layout: plan.layout.clone(), rows: 0, fingerprint: 0, tables, tasks: Tasks::new(plan) }
     }
 
     pub(crate) fn bytes(plan: &Plan) -> usize {
-        let (bags, lookups) = (plan.layout.bags(), plan.layout.lookups());
-        let lists = bags * (4 + F::BYTES)
-            + lookups * (3 * 4 + 2 * F::BYTES + 2 * 8)
-            + Runs::bytes(lookups)
-            + Sorter::bytes(lookups);
+        let lookups = plan.layout.lookups();
+        let lists = lookups * (3 * 4 + 2 * F::BYTES + 2 * 8) + Runs::bytes(lookups) + Sorter::bytes(lookups);
+        let bags = |features: &Features| {
+            let places = if features.count() > 1 { 4 } else { 0 };
+            features.count() * plan.layout.bags() * (4 + places + F::BYTES)
+        };
+        let bags: usize = plan.layout.features().iter().map(bags).sum();
         let nodes: usize = plan.trees.iter().flatten().map(Nodes::bytes).sum();
-        plan.trees.len() * lists + nodes + Tasks::bytes(plan)
+        plan.trees.len() * lists + bags + nodes + Tasks::bytes(plan)
     }
 
     /// The batch of each table.
@@ -109,9 +114,9 @@ impl<F: Real> Group<F> {
         &self.tables
     }
 
-    /// How many bags each has.
-    pub fn bags(&self) -> usize {
-        self.bags
+    /// How many rows the output has, which are the bags of each feature.
+    pub fn rows(&self) -> usize {
+        self.rows
     }
 
     /// The fingerprint of the batch: see [`check::fingerprint`].
@@ -126,10 +131,10 @@ impl<F: Real> Group<F> {
         bags: impl IntoIterator<Item = Bags<'a, F>>,
     ) -> Result<(), Error> {
         check::same_layout("group", &plan.layout, &self.layout)?;
-        (self.bags, self.fingerprint) = (0, 0);
+        (self.rows, self.fingerprint) = (0, 0);
         let filled = self.load(plan, bags);
         if let Err(error) = filled {
-            (self.bags, self.fingerprint) = (0, 0);
+            (self.rows, self.fingerprint) = (0, 0);
             self.tables.iter_mut().for_each(TableGroup::clear);
             self.tasks.clear();
             return Err(error);
@@ -143,7 +148,7 @@ impl<F: Real> Group<F> {
         } else {
             tables.iter_mut().zip(&plan.trees).for_each(|(table, tree)| table.sort(tree.as_ref()));
         }
-        self.tasks.fill(plan, self.bags, &self.tables);
+        self.tasks.fill(plan, self.rows, &self.tables);
         Ok(())
     }
 
@@ -151,10 +156,11 @@ impl<F: Real> Group<F> {
     fn load<'a>(&mut self, plan: &Plan, bags: impl IntoIterator<Item = Bags<'a, F>>) -> Result<(), Error> {
         let mut tables = 0;
         for (table, bags) in bags.into_iter().enumerate() {
-            check::bags(&plan.layout, table, &bags, (table > 0).then_some(self.bags))?;
-            self.bags = bags.bags();
+            self.rows = check::bags(&plan.layout, table, &bags, (table > 0).then_some(self.rows))?;
             self.fingerprint = check::fingerprint(self.fingerprint, &bags);
-            self.tables[table].load(&plan.layout.tables()[table], plan.trees[table].as_ref(), &bags);
+            let batch = &mut self.tables[table];
+            batch.load(&plan.layout.tables()[table], plan.trees[table].as_ref(), &bags);
+            batch.find_places(&plan.layout.features()[table], self.rows);
             tables += 1;
         }
         check::table_count(&plan.layout, "batches", tables)
@@ -162,21 +168,23 @@ impl<F: Real> Group<F> {
 }
 
 impl<F: Real> TableGroup<F> {
-    fn new(plan: &Plan, table: &Table, tree: Option<&crate::plan::Tree>) -> Self {
-        let (bags, lookups) = (plan.layout.bags(), plan.layout.lookups());
-        let dense = if table.dense_rows() > 0 { lookups } else { 0 };
+    fn new(plan: &Plan, table: usize) -> Self {
+        let (lookups, features) = (plan.layout.lookups(), plan.layout.features()[table].count());
+        let bags = features * plan.layout.bags();
+        let dense = if plan.layout.tables()[table].dense_rows() > 0 { lookups } else { 0 };
         Self {
             bag_starts: Vec::with_capacity(bags + 1),
+            places: Vec::with_capacity(if features > 1 { bags } else { 0 }),
             scales: Vec::with_capacity(bags),
             bag_of: Vec::with_capacity(lookups),
             factors: Vec::with_capacity(lookups),
             row_of: Vec::with_capacity(lookups),
-            row_bags: Vec::with_capacity(lookups),
+            row_places: Vec::with_capacity(lookups),
             row_factors: Vec::with_capacity(lookups),
             rows: Runs::with_capacity(lookups),
             core_rows: 0,
             dense: Vec::with_capacity(dense),
-            nodes: tree.map(Nodes::new).unwrap_or_default(),
+            nodes: plan.trees[table].as_ref().map(Nodes::new).unwrap_or_default(),
             keys: Vec::with_capacity(lookups),
             sorter: Sorter::with_capacity(lookups),
         }
@@ -184,11 +192,12 @@ impl<F: Real> TableGroup<F> {
 
     fn clear(&mut self) {
         self.bag_starts.clear();
+        self.places.clear();
         self.scales.clear();
         self.bag_of.clear();
         self.factors.clear();
         self.row_of.clear();
-        self.row_bags.clear();
+        self.row_places.clear();
         self.row_factors.clear();
         self.rows.clear();
         self.core_rows = 0;
@@ -228,20 +237,30 @@ impl<F: Real> TableGroup<F> {
         }
     }
 
+    /// Of all bags, for so many output rows.
+    fn find_places(&mut self, features: &Features, rows: usize) {
+        if features.count() > 1 {
+            self.places.extend(features.places(rows));
+        }
+    }
+
     /// Merges duplicates and builds the tree.
     fn sort(&mut self, tree: Option<&crate::plan::Tree>) {
         let core_keys = tree.map_or(0, |tree| tree.keys);
-        let Self { bag_of, factors, row_of, row_bags, row_factors, rows, keys, sorter, .. } = self;
+        let Self { places, bag_of, factors, row_of, row_places, row_factors, rows, keys, sorter, .. } = self;
         let lookups = keys.len();
         row_of.resize(lookups, 0);
-        row_bags.resize(lookups, 0);
+        row_places.resize(lookups, 0);
         row_factors.resize(lookups, F::zero());
         let largest = keys.iter().copied().max().unwrap_or(0);
         rows.find(sorter.sort(keys.iter().copied(), largest), |place, lookup, row| {
             let lookup = lookup as usize;
             row_of[lookup] = row;
-            (row_bags[place], row_factors[place]) = (bag_of[lookup], factors[lookup]);
+            (row_places[place], row_factors[place]) = (bag_of[lookup], factors[lookup]);
         });
+        if !places.is_empty() {
+            row_places.iter_mut().for_each(|bag| *bag = places[*bag as usize]);
+        }
         self.core_rows = rows.keys.partition_point(|&key| key < core_keys);
         let (core_keys_found, dense) = rows.keys.split_at(self.core_rows);
         self.dense.extend(dense.iter().map(|key| key - core_keys));
@@ -266,6 +285,16 @@ impl<F: Real> TableGroup<F> {
         &self.row_factors[self.lookups_of(row)]
     }
 
+    /// How many bags there are, of all features.
+    pub(crate) fn bags(&self) -> usize {
+        self.scales.len()
+    }
+
+    /// Where a bag is in the output: see [`ttcore::Features`].
+    pub(crate) fn place(&self, bag: usize) -> usize {
+        if self.places.is_empty() { bag } else { self.places[bag] as usize }
+    }
+
     /// The lookups of a bag.
     pub(crate) fn bag(&self, bag: usize) -> std::ops::Range<usize> {
         self.bag_starts[bag] as usize..self.bag_starts[bag + 1] as usize
@@ -273,6 +302,6 @@ impl<F: Real> TableGroup<F> {
 
     /// How many lookups there are.
     pub fn lookups(&self) -> usize {
-        self.row_bags.len()
+        self.row_places.len()
     }
 }

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use ttcore::Real;
+use ttcore::{Features, Real};
 
 use super::TableGroup;
 use crate::plan::{Plan, Tree};
@@ -23,7 +23,7 @@ pub(crate) enum Part {
     Transpose,
     /// Products of groups of this level; at the last level also rows.
     Level(usize),
-    /// Pools bags.
+    /// Pools bags of one feature.
     Pool,
     /// Gradients of the weights of lookups.
     Weights,
@@ -82,17 +82,20 @@ impl Tasks {
         self.forward.iter().chain(&self.backward).chain([&self.weights]).map(Vec::len).max().unwrap_or(0)
     }
 
-    pub(super) fn fill<F: Real>(&mut self, plan: &Plan, bags: usize, tables: &[TableGroup<F>]) {
+    pub(super) fn fill<F: Real>(&mut self, plan: &Plan, rows: usize, tables: &[TableGroup<F>]) {
         self.clear();
         let Self { forward, weights, backward } = self;
         let (pool, regions) = forward.split_last_mut().expect("there is a region to pool in");
         let (outer, inner) = backward.split_last_mut().expect("there is a region for the outer cores");
         for (table, (batch, tree)) in tables.iter().zip(&plan.trees).enumerate() {
             let dim = plan.layout.tables()[table].dim();
-            let lookups = batch.lookups();
+            let (bags, lookups) = (batch.bags(), batch.lookups());
             let pooled = 1 + lookups / bags.max(1);
-            split_evenly(pool, table, Part::Pool, bags, pooled * dim * READ);
-            split_evenly(weights, table, Part::Weights, lookups, dim * READ);
+            for feature in 0..plan.layout.features()[table].count() {
+                let bags = feature * rows..(feature + 1) * rows;
+                split_evenly(pool, table, Part::Pool, bags, pooled * dim * READ);
+            }
+            split_evenly(weights, table, Part::Weights, 0..lookups, dim * READ);
             split(&mut inner[0], table, Part::Dense, batch.dense.len(), |row| {
                 (2 + batch.lookups_of(batch.core_rows + row).len()) * dim * READ
             });
@@ -103,7 +106,7 @@ impl Tasks {
             let node_work = |k: usize| 2 * tree.product_rows(k - 1) * tree.shape.slice_len(k - 1);
             let row_work = 2 * tree.product_len(levels) * tree.last_cols() + dim * READ;
             let last_len = tree.last_rank() * tree.last_cols();
-            split_evenly(&mut regions[0], table, Part::Transpose, nodes.last.len(), last_len * READ);
+            split_evenly(&mut regions[0], table, Part::Transpose, 0..nodes.last.len(), last_len * READ);
             for k in 2.min(levels)..=levels {
                 let level = &nodes.levels[k - 1];
                 let work = |group: usize| {
@@ -141,12 +144,12 @@ fn split(tasks: &mut Vec<Task>, table: usize, part: Part, units: usize, work: im
 }
 
 /// The same for units that are all the same work.
-fn split_evenly(tasks: &mut Vec<Task>, table: usize, part: Part, units: usize, work: usize) {
-    let step = GRAIN.div_ceil(work.max(1));
-    tasks.extend((0..units).step_by(step).map(|start| Task { table, part, range: start..units.min(start + step) }));
+fn split_evenly(tasks: &mut Vec<Task>, table: usize, part: Part, units: Range<usize>, work: usize) {
+    let (step, end) = (GRAIN.div_ceil(work.max(1)), units.end);
+    tasks.extend(units.step_by(step).map(|start| Task { table, part, range: start..end.min(start + step) }));
 }
 
 /// Tasks of a region that are allocated for in advance; a batch of more makes the list grow once.
 fn capacity(plan: &Plan) -> usize {
-    plan.layout.tables().len() * 64
+    plan.layout.features().iter().map(Features::count).sum::<usize>() * 64
 }

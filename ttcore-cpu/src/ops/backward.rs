@@ -110,16 +110,17 @@ impl<F: Real> Backward<'_, F> {
     }
 
     fn grad_bag(&self, table: usize, bag: usize) -> &[F] {
-        let layout = &self.plan.layout;
-        &self.grad_out[bag * layout.stride() + layout.columns()[table]..][..layout.tables()[table].dim()]
+        let (layout, place) = (&self.plan.layout, self.group.tables[table].place(bag));
+        let features = &layout.features()[table];
+        &self.grad_out[features.origin() + place * features.unit()..][..layout.tables()[table].dim()]
     }
 
     /// Gradient of a unique row: that of its bags, summed over its lookups in order.
     fn row<K: Kernels<F>>(&self, kernels: K, table: usize, row: usize, out: &mut [F]) {
-        let (batch, layout) = (&self.group.tables[table], &self.plan.layout);
-        let bags = Numbers::Short(&batch.row_bags[batch.lookups_of(row).start..]);
-        let grads = &self.grad_out[layout.columns()[table]..];
-        kernels.weighted_rows(batch.factors_of(row), bags, grads, layout.stride(), out);
+        let (batch, features) = (&self.group.tables[table], &self.plan.layout.features()[table]);
+        let places = Numbers::Short(&batch.row_places[batch.lookups_of(row).start..]);
+        let grads = &self.grad_out[features.origin()..];
+        kernels.weighted_rows(batch.factors_of(row), places, grads, features.unit(), out);
     }
 
     fn dense<K: Kernels<F>>(&self, kernels: K, task: &Task) {

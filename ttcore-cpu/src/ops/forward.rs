@@ -118,7 +118,9 @@ impl<F: Real> Forward<'_, F> {
 
     fn pool<K: Kernels<F>>(&self, kernels: K, task: &Task) {
         let (batch, table) = (&self.group.tables[task.table], &self.plan.layout.tables()[task.table]);
-        let (dim, stride, column) = (table.dim(), self.plan.layout.stride(), self.plan.layout.columns()[task.table]);
+        // Bags of one feature, and where that of output row 0 is in the list of all.
+        let (feature, dim, stride) = (task.range.start / self.group.rows, table.dim(), self.plan.layout.stride());
+        let (column, first) = (self.plan.layout.features()[task.table].columns()[feature], feature * self.group.rows);
         // Rows of one kind lie in one matrix.
         let (cores, lookups) = (batch.core_rows, batch.lookups());
         // SAFETY: rows of the cores were written in the regions before, parameters are not written in forward.
@@ -132,8 +134,8 @@ impl<F: Real> Forward<'_, F> {
             }
         };
         for bag in task.range.clone() {
-            let start = bag * stride + column;
-            // SAFETY: the columns of a table in the row of a bag belong to the task that has the bag.
+            let start = (bag - first) * stride + column;
+            // SAFETY: the columns of a feature in the output row of a bag belong to the task that has the bag.
             let out = unsafe { self.out.get_mut(start..start + dim) };
             let range = batch.bag(bag);
             let factors = &batch.factors[range.clone()];

@@ -97,18 +97,19 @@ impl<F: Element, D: Device> Step<'_, F, D> {
                 dense_rows: self.list(of.places.dense_rows),
                 row_of: items.row_of,
                 bag_starts: self.list(of.places.bag_starts),
+                places: of.bag_places,
                 factors: self.list(of.places.factors),
-                out: out + bytes::<F>(of.column),
-                stride: self.stride(),
+                out: out + bytes::<F>(of.features.origin()),
+                unit: of.features.unit() as u64,
                 dim: dim as u64,
                 first: first as u64,
                 count: items.count as u32,
                 core_rows: items.core_rows as u32,
-                bags: self.bags as u32,
+                bags: of.counts.bags as u32,
                 unused: 0,
             };
-            if self.bags > 0 {
-                self.launch(Kernel::Pool, Dims::blocks(self.bags, dim), &pool)?;
+            if of.counts.bags > 0 {
+                self.launch(Kernel::Pool, Dims::blocks(of.counts.bags, dim), &pool)?;
             }
         }
         Ok(())
@@ -159,11 +160,12 @@ impl<F: Element, D: Device> Step<'_, F, D> {
 
     fn row_gradients(&mut self, of: Of<'_>, items: Items, grad_out: u64, grads: u64) -> Result<(), Error> {
         let args = RowGradientsArgs {
-            grad_out: grad_out + bytes::<F>(of.column),
+            grad_out: grad_out + bytes::<F>(of.features.origin()),
             bag_of: self.list(of.places.bag_of),
+            places: of.bag_places,
             factors: self.list(of.places.factors),
             grads,
-            stride: self.stride(),
+            unit: of.features.unit() as u64,
             dim: of.table.dim() as u64,
             first: items.first as u64,
             count: items.count as u64,

@@ -16,7 +16,7 @@ impl<'c, F: Element, D: Device> Step<'c, F, D> {
             if launch.most_units > 0 {
                 self.launch(Kernel::FusedPairs, units(launch, shared), &args)?;
             }
-            let numbers = self.plan.layout.bags() * args.count as usize * launch.dim;
+            let numbers = self.plan.layout.bags() * launch.features * launch.dim;
             self.launch(Kernel::FusedPool, Dims::threads(numbers), &args)?;
         }
         Ok(())
@@ -56,7 +56,7 @@ impl<'c, F: Element, D: Device> Step<'c, F, D> {
     /// The launches, by number. None for a group that holds no batch, perhaps after an error: its memory on the device may
     /// still describe one, for which there is no output.
     fn launches(&self) -> impl Iterator<Item = (usize, &'c LaunchPlan)> + use<'c, F, D> {
-        let launches = if self.bags == 0 { &[] } else { &self.plan.fused.launches[..] };
+        let launches = if self.rows == 0 { &[] } else { &self.plan.fused.launches[..] };
         launches.iter().enumerate()
     }
 
@@ -75,7 +75,6 @@ impl<'c, F: Element, D: Device> Step<'c, F, D> {
             scratch: self.scratch,
             grad_out: 0,
             out: 0,
-            stride: self.stride(),
             count: tables.len() as u32,
             dim: launch.dim as u32,
             sinks,

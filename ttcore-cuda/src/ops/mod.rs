@@ -16,7 +16,7 @@ mod product;
 
 use std::marker::PhantomData;
 
-use ttcore::Table;
+use ttcore::{Features, Table};
 
 use crate::args::{self, Args, Kind, WeightsArgs};
 use crate::device::{Device, Dims, Element, Kernel};
@@ -32,7 +32,8 @@ pub(crate) struct Step<'c, F: Element, D: Device> {
     device: &'c D,
     queue: &'c mut D::Queue,
     plan: &'c Plan,
-    bags: usize,
+    /// Of the output, `B`.
+    rows: usize,
     counts: &'c [Counts],
     /// Where the memory of the group and the scratch memory begin.
     group: u64,
@@ -50,8 +51,9 @@ struct Of<'c> {
     sink: args::Sink,
     /// Where the parameters of the dense rows begin.
     dense: u64,
-    /// Columns of the output before the table's.
-    column: usize,
+    features: &'c Features,
+    /// Where the places of its bags are; 0 for a table of one feature.
+    bag_places: u64,
 }
 
 impl<'c, F: Element, D: Device> Step<'c, F, D> {
@@ -66,7 +68,7 @@ impl<'c, F: Element, D: Device> Step<'c, F, D> {
             device,
             queue,
             plan,
-            bags: group.bags,
+            rows: group.rows,
             counts: &group.tables,
             group: D::address(&group.memory),
             scratch: D::address(&scratch.memory),
@@ -76,14 +78,16 @@ impl<'c, F: Element, D: Device> Step<'c, F, D> {
     }
 
     fn of(&self, t: usize) -> Of<'c> {
-        let (table, sink) = (&self.plan.layout.tables()[t], self.sinks[t]);
+        let (layout, sink, places) = (&self.plan.layout, self.sinks[t], &self.plan.tables[t]);
+        let (table, features) = (&layout.tables()[t], &layout.features()[t]);
         Of {
             table,
-            places: &self.plan.tables[t],
+            places,
             counts: &self.counts[t],
             sink,
             dense: sink.params + bytes::<F>(table.core_parameters()),
-            column: self.plan.layout.columns()[t],
+            features,
+            bag_places: if features.count() > 1 { self.list(places.bag_places) } else { 0 },
         }
     }
 
@@ -95,10 +99,6 @@ impl<'c, F: Element, D: Device> Step<'c, F, D> {
     /// The address of intermediate values.
     fn values(&self, place: usize) -> u64 {
         self.scratch + place as u64
-    }
-
-    fn stride(&self) -> u64 {
-        self.plan.layout.stride() as u64
     }
 
     /// Starts a kernel of this step.
@@ -130,10 +130,11 @@ impl<'c, F: Element, D: Device> Step<'c, F, D> {
                 dense_rows: self.list(places.dense_rows),
                 row_of: self.list(places.row_of),
                 bag_of: self.list(places.bag_of),
+                places: of.bag_places,
                 scales: self.list(places.scales),
-                grad_out: grad_out + bytes::<F>(of.column),
+                grad_out: grad_out + bytes::<F>(of.features.origin()),
                 out: out + bytes::<F>(before),
-                stride: self.stride(),
+                unit: of.features.unit() as u64,
                 dim: of.table.dim() as u64,
                 count: counts.lookups as u32,
                 core_rows: counts.core_rows as u32,

@@ -38,7 +38,8 @@ impl Pooling {
 
 /// A batch of one table: `B` bags over `L` lookups, with pooling and optional per-sample weights.
 ///
-/// Borrowed and validated: every row number is below the table's rows, and [`Offsets`] start at 0, never decrease and end
+/// Of a table with several [features](crate::Features), the bags of each are behind those of the one before, and there are
+/// as many times more. Borrowed and validated: every row number is below the table's rows, and [`Offsets`] start at 0, never decrease and end
 /// at `L`. Bags may be empty (their output is zero) and there may be none.
 ///
 /// ```

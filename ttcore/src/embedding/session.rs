@@ -136,7 +136,8 @@ impl<B: Backend> Session<B> {
     ///
     /// As [`Session::new`].
     pub fn reserve(&mut self, queue: &mut B::Queue, bags: usize, lookups: usize) -> Result<(), B::Error> {
-        let layout = self.layout().with_room(bags, lookups)?;
+        let old = self.layout();
+        let layout = old.with_room(bags.max(old.bags()), lookups.max(old.lookups()))?;
         self.plan = Arc::new(self.backend.plan(queue, layout)?);
         Ok(())
     }
@@ -205,7 +206,7 @@ impl<B: Backend> Session<B> {
 
     /// That there is one batch for each table and it fits. Before anything changes.
     fn check<'a>(&self, bags: impl Iterator<Item = Bags<'a, B::Float>>) -> Result<(), Error> {
-        let (mut count, mut bags_before) = (0, None);
+        let (mut count, mut rows_before) = (0, None);
         for (table, bags) in bags.enumerate() {
             let tables = self.tables.len();
             let known = self.tables.get(table).ok_or(Error::TableCount { what: "batches", got: table + 1, tables })?;
@@ -213,8 +214,7 @@ impl<B: Backend> Session<B> {
             if bags.rows() != want {
                 return Err(Error::Rows { table, got: bags.rows(), want });
             }
-            check::batch_size(self.layout(), table, bags.bags(), bags.lookups(), bags_before)?;
-            bags_before = Some(bags.bags());
+            rows_before = Some(check::batch_size(self.layout(), table, bags.bags(), bags.lookups(), rows_before)?);
             count = table + 1;
         }
         check::table_count(self.layout(), "batches", count)

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::group::TableGroup;
+use super::group::{Lookup, TableGroup};
 use super::{Reference, Saved, Scratch};
 use crate::algebra;
 use crate::backend::{Call, Sink, Version};
@@ -23,7 +23,7 @@ pub(super) fn backward<F: Real>(
 ) -> Result<(), Error> {
     let Call { plan, group, scratch, .. } = call;
     saved.stamp.check(group.fingerprint, version)?;
-    check::length("gradient of the output", None, grad_out.len(), group.bags * plan.stride())?;
+    check::length("gradient of the output", None, grad_out.len(), group.rows * plan.stride())?;
     if let Some(grad_weights) = &grad_weights {
         let lookups = group.tables.iter().map(|table| table.lookups.len()).sum();
         check::length("gradient of the weights", None, grad_weights.len(), lookups)?;
@@ -36,12 +36,12 @@ pub(super) fn backward<F: Real>(
     for (t, sink) in sinks.into_iter().enumerate() {
         let (table, batch) = (&plan.tables()[t], &group.tables[t]);
         let dim = table.dim();
-        let grad_bag = |bag: usize| &grad_out[bag * plan.stride() + plan.columns()[t]..][..dim];
+        let grad_bag = |lookup: &Lookup<F>| &grad_out[lookup.output..][..dim];
 
         if let Some(grad_weights) = grad_weights.as_deref_mut() {
             for (j, lookup) in batch.lookups.iter().enumerate() {
                 let row = &saved.rows[t][lookup.unique * dim..][..dim];
-                let dot: F = row.iter().zip(grad_bag(lookup.bag)).map(|(&w, &g)| w * g).sum();
+                let dot: F = row.iter().zip(grad_bag(lookup)).map(|(&w, &g)| w * g).sum();
                 grad_weights[first_lookup + j] = lookup.scale * dot;
             }
         }
@@ -54,7 +54,7 @@ pub(super) fn backward<F: Real>(
         row_grads.fill(F::zero());
         for lookup in &batch.lookups {
             let row_grad = &mut row_grads[lookup.unique * dim..][..dim];
-            for (d, &g) in row_grad.iter_mut().zip(grad_bag(lookup.bag)) {
+            for (d, &g) in row_grad.iter_mut().zip(grad_bag(lookup)) {
                 *d += lookup.scale * lookup.weight * g;
             }
         }

@@ -14,7 +14,7 @@ pub(super) fn forward<F: Real>(
     mut saved: Option<&mut Saved<F>>,
 ) -> Result<(), Error> {
     let Call { plan, group, scratch, .. } = call;
-    check::length("output", None, out.len(), group.bags * plan.stride())?;
+    check::length("output", None, out.len(), group.rows * plan.stride())?;
     for (t, (table, params)) in plan.tables().iter().zip(params).enumerate() {
         check::length("parameters", Some(t), params.len(), table.parameters())?;
     }
@@ -26,13 +26,14 @@ pub(super) fn forward<F: Real>(
             expand(table, params[t], address, row, &mut scratch.products);
         }
 
-        let column = plan.columns()[t];
-        for bag in 0..group.bags {
-            out[bag * plan.stride() + column..][..dim].fill(F::zero());
+        for &column in plan.features()[t].columns() {
+            for row in 0..group.rows {
+                out[row * plan.stride() + column..][..dim].fill(F::zero());
+            }
         }
         for lookup in &batch.lookups {
             let row = &rows[lookup.unique * dim..][..dim];
-            let pooled = &mut out[lookup.bag * plan.stride() + column..][..dim];
+            let pooled = &mut out[lookup.output..][..dim];
             for (y, &w) in pooled.iter_mut().zip(row) {
                 *y += lookup.scale * lookup.weight * w;
             }

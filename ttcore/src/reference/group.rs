@@ -17,7 +17,8 @@ use crate::table::Table;
 #[derive(Clone)]
 pub struct Group<F> {
     pub(super) layout: Layout,
-    pub(super) bags: usize,
+    /// Of the output, `B`.
+    pub(super) rows: usize,
     pub(super) fingerprint: u64,
     pub(super) tables: Vec<TableGroup<F>>,
 }
@@ -33,12 +34,13 @@ pub(super) struct TableGroup<F> {
     pub(super) lookups: Vec<Lookup<F>>,
 }
 
-/// One lookup: it adds `scale * weight * row` to its bag.
+/// One lookup: it adds `scale * weight * row` to the output of its bag.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lookup<F> {
     /// Which of the unique rows.
     pub(super) unique: usize,
-    pub(super) bag: usize,
+    /// Where the output of its bag begins.
+    pub(super) output: usize,
     /// Per-sample weight `a_j`.
     pub(super) weight: F,
     /// Of the bag, `s_b`.
@@ -48,7 +50,7 @@ pub(super) struct Lookup<F> {
 impl<F> fmt::Debug for Group<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Group")
-            .field("bags", &self.bags)
+            .field("rows", &self.rows)
             .field("tables", &self.tables.len())
             .field("fingerprint", &self.fingerprint)
             .finish_non_exhaustive()
@@ -62,7 +64,7 @@ impl<F: Real> Group<F> {
             position: HashMap::with_capacity(plan.lookups()),
             lookups: Vec::with_capacity(plan.lookups()),
         };
-        Self { layout: plan.clone(), bags: 0, fingerprint: 0, tables: plan.tables().iter().map(table).collect() }
+        Self { layout: plan.clone(), rows: 0, fingerprint: 0, tables: plan.tables().iter().map(table).collect() }
     }
 
     pub(super) fn bytes(plan: &Layout) -> usize {
@@ -83,7 +85,7 @@ impl<F: Real> Group<F> {
     }
 
     fn clear(&mut self) {
-        self.bags = 0;
+        self.rows = 0;
         self.fingerprint = 0;
         for table in &mut self.tables {
             table.unique.clear();
@@ -95,10 +97,10 @@ impl<F: Real> Group<F> {
     fn fill_tables<'a>(&mut self, plan: &Layout, bags: impl IntoIterator<Item = Bags<'a, F>>) -> Result<(), Error> {
         let mut tables = 0;
         for (table, bags) in bags.into_iter().enumerate() {
-            check::bags(plan, table, &bags, (table > 0).then_some(self.bags))?;
-            self.bags = bags.bags();
+            self.rows = check::bags(plan, table, &bags, (table > 0).then_some(self.rows))?;
             self.fingerprint = check::fingerprint(self.fingerprint, &bags);
-            self.tables[table].fill(&bags);
+            let columns = plan.features()[table].columns();
+            self.tables[table].fill(&bags, |bag| bag % self.rows * plan.stride() + columns[bag / self.rows]);
             tables += 1;
         }
         check::table_count(plan, "batches", tables)
@@ -124,9 +126,9 @@ impl<F: Real> TableGroup<F> {
         }
     }
 
-    fn fill(&mut self, bags: &Bags<'_, F>) {
+    fn fill(&mut self, bags: &Bags<'_, F>, output: impl Fn(usize) -> usize) {
         for bag in 0..bags.bags() {
-            let scale = bags.scale(bag);
+            let (scale, output) = (bags.scale(bag), output(bag));
             for j in bags.bag(bag) {
                 let row = bags.row(j);
                 let unique = *self.position.entry(row).or_insert_with(|| {
@@ -134,7 +136,7 @@ impl<F: Real> TableGroup<F> {
                     self.unique.len() - 1
                 });
                 let weight = bags.weights().map_or(F::one(), |weights| weights[j]);
-                self.lookups.push(Lookup { unique, bag, weight, scale });
+                self.lookups.push(Lookup { unique, output, weight, scale });
             }
         }
     }

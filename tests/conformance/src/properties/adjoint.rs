@@ -157,7 +157,7 @@ pub(crate) fn with_part(case: &Case, params: &[Vec<f64>], t: usize, part: Range<
 /// An output with zeros but for the columns of table `t`.
 fn on_table(case: &Case, t: usize, out: &[f64]) -> Vec<f64> {
     let mut masked = vec![0.0; out.len()];
-    for b in 0..case.bags() {
+    for b in 0..case.batches[t].bags() {
         masked[case.pooled(t, b)].copy_from_slice(&out[case.pooled(t, b)]);
     }
     masked

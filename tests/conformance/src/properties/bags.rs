@@ -1,7 +1,7 @@
 //! What pooling promises: batches that mean the same give the same.
 
 use rand_core::Rng;
-use ttcore::{Backend, KeptLookups, Offsets, Pooling, Real, Skip, Table};
+use ttcore::{Backend, Features, KeptLookups, Offsets, Pooling, Real, Skip, Table};
 
 use crate::batch::{Batch, Form, IndexType};
 use crate::case::{self, Case};
@@ -33,6 +33,17 @@ fn assert_alike<B: Backend>(device: &Device<B>, case: &Case, other: &Case) {
 /// The case with every batch changed.
 fn map(case: &Case, change: impl FnMut(&Batch) -> Batch) -> Case {
     case.with_batches(case.batches.iter().map(change).collect())
+}
+
+/// The case with the bags `(row, weight)` of every feature changed, all to the same number.
+fn map_features(case: &Case, change: impl Fn(&[Vec<(i64, f64)>]) -> Vec<Vec<(i64, f64)>>) -> Case {
+    let features = case.layout.features().iter().map(Features::count);
+    let of_table = |(batch, features): (&Batch, usize)| {
+        let (bags, each) = (batch.unbagged(), batch.bags() / features);
+        let of_feature = |f: usize| change(&bags[f * each..(f + 1) * each]);
+        batch.rebagged(&(0..features).flat_map(of_feature).collect::<Vec<_>>())
+    };
+    case.with_batches(case.batches.iter().zip(features).map(of_table).collect())
 }
 
 /// The order of lookups in a bag does not matter.
@@ -75,8 +86,7 @@ pub fn merged_bags_add_up<B: Backend>(device: &Device<B>) {
     check(case::cases(), |case| {
         // An odd bag stays alone.
         let halves = map(&case, |batch| batch.pooled(Pooling::Sum));
-        let merged =
-            map(&halves, |batch| batch.rebagged(&batch.unbagged().chunks(2).map(<[_]>::concat).collect::<Vec<_>>()));
+        let merged = map_features(&halves, |bags| bags.chunks(2).map(<[_]>::concat).collect());
         let stride = case.layout.stride();
         let merged_grad = merged.grad_out();
         let halves_grad: Vec<f64> =
@@ -86,8 +96,9 @@ pub fn merged_bags_add_up<B: Backend>(device: &Device<B>) {
         let expected = oracle::forward(&halves, &case.params());
         let mut want = Expected { value: vec![0.0; merged_out.len()], scale: vec![0.0; merged_out.len()] };
         for t in 0..case.batches.len() {
-            for b in 0..case.bags() {
-                for (to, from) in merged.pooled(t, b / 2).zip(case.pooled(t, b)) {
+            for b in 0..case.batches[t].bags() {
+                let (feature, row) = (b / case.bags(), b % case.bags());
+                for (to, from) in merged.pooled(t, feature * merged.bags() + row / 2).zip(case.pooled(t, b)) {
                     want.value[to] += out[from];
                     want.scale[to] += expected.scale[from];
                 }
@@ -112,7 +123,7 @@ pub fn a_mean_is_a_sum_over_a_count<B: Backend>(device: &Device<B>) {
         let grad_out = case.grad_out();
         let (mut counts, mut multiplied) = (vec![1.0; case.outputs()], grad_out.clone());
         for (t, batch) in case.batches.iter().enumerate() {
-            for b in 0..case.bags() {
+            for b in 0..batch.bags() {
                 counts[case.pooled(t, b)].fill(batch.bag(b).len().max(1) as f64);
             }
         }
@@ -167,10 +178,10 @@ pub fn every_form_of_a_batch_is_the_same_batch<B: Backend>(device: &Device<B>) {
 pub fn one_lookup_a_bag_needs_no_offsets<B: Backend>(device: &Device<B>) {
     check(case::cases(), |case| {
         // Every bag's first lookup; an empty bag's is the first row.
-        let bags = case.bags().min(case.layout.lookups());
-        let first = |bag: Vec<(i64, f64)>| vec![bag.first().copied().unwrap_or((0, 0.5))];
-        let alone =
-            map(&case, |batch| batch.rebagged(&batch.unbagged().into_iter().take(bags).map(first).collect::<Vec<_>>()));
+        let features = case.layout.features().iter().map(Features::count).max().unwrap_or(1);
+        let bags = case.bags().min(case.layout.lookups() / features);
+        let first = |bag: &Vec<(i64, f64)>| vec![bag.first().copied().unwrap_or((0, 0.5))];
+        let alone = map_features(&case, |all| all.iter().take(bags).map(first).collect());
         let without = map(&alone, |batch| Batch { form: Form::OnePerBag, ..batch.clone() });
         let grad_out = alone.grad_out();
         let ((out, grads), (other_out, other_grads)) =
@@ -184,7 +195,7 @@ pub fn one_lookup_a_bag_needs_no_offsets<B: Backend>(device: &Device<B>) {
 pub fn empty_bags_are_zeros<B: Backend>(device: &Device<B>) {
     check((case::cases(), 0..=3usize), |(case, bags)| {
         let bags = bags.min(case.bags());
-        let empty = map(&case, |batch| batch.rebagged(&vec![Vec::new(); bags]));
+        let empty = map_features(&case, |_| vec![Vec::new(); bags]);
         let (out, grads) = both(device, &empty, &empty.grad_out());
         assert_same("output", &out, &oracle::forward(&empty, &case.params()).value);
         assert!(grads.iter().all(|&g| g == 0.0), "no lookup, no gradient");

@@ -49,8 +49,8 @@ fn stories() -> impl Strategy<Value = Story> {
         };
         let tables: Vec<Table> = configs.iter().map(table).collect();
         let operation = prop_oneof![
-            4 => case::cases_of(tables.clone()).prop_map(Operation::Train),
-            1 => case::cases_of(tables).prop_map(Operation::Evaluate),
+            4 => case::cases_of_one_feature(tables.clone()).prop_map(Operation::Train),
+            1 => case::cases_of_one_feature(tables).prop_map(Operation::Evaluate),
             2 => Just(Operation::Refresh),
         ];
         (vec(operation, 1..=6), any::<u64>()).prop_map(move |(operations, seed)| Story {

@@ -60,13 +60,18 @@ pub(crate) fn assert_backward_refused<B: Backend>(
 /// That the harness, with the fixture's batch grouped, works as a fresh one does: nothing refused left a trace.
 #[track_caller]
 pub(crate) fn assert_works<B: Backend>(device: &Device<B>, harness: &mut Harness<'_, B>) {
-    let case = fixture();
+    assert_works_on(device, harness, &fixture());
+}
+
+/// The same for the batch of a case of two tables.
+#[track_caller]
+fn assert_works_on<B: Backend>(device: &Device<B>, harness: &mut Harness<'_, B>, case: &Case) {
     let step = |harness: &mut Harness<'_, B>| {
-        let (mut sinks, out) = (sinks(&case), harness.forward(&case.params(), case.bags()));
+        let (mut sinks, out) = (sinks(case), harness.forward(&case.params(), case.bags()));
         harness.backward(&mut sinks, &case.grad_out());
         (out, sinks)
     };
-    let want = step(&mut Harness::of(device, &case));
+    let want = step(&mut Harness::of(device, case));
     assert_eq!(step(harness), want, "a refused call left a trace");
 }
 
@@ -145,6 +150,29 @@ pub fn different_numbers_of_bags<B: Backend>(device: &Device<B>) {
     refuse_batches(device, &case, &[&three, &two], Error::BagCount { table: 1, got: 2, want: 3 });
 }
 
+/// Bags that are not as many for each feature of a table, or not for as many output rows as those of the table before, or
+/// for more than there is room for.
+pub fn bags_of_features<B: Backend>(device: &Device<B>) {
+    // The tables of the fixture with two features and with three, for 2 output rows of 3.
+    let tables = fixture().layout.tables().to_vec();
+    let layout = Layout::with_features(tables, vec![vec![14, 0], vec![4, 7, 10]], 18, 3, 6).expect("disjoint columns");
+    let first = Batch::sum(&[vec![6], vec![7, 8], vec![], vec![0, 6]]).pooled(Pooling::Mean);
+    let second = Batch::sum(&[vec![4], vec![0, 0], vec![], vec![1], vec![2], vec![4]]);
+    let case = Case { layout, batches: vec![first.clone(), second.clone()], seed: 2 };
+    let empty = |bags| Batch::sum(&vec![vec![]; bags]);
+    let count = |table, got, want| Error::BagCount { table, got, want };
+    for bags in [1, 3, 7] {
+        let uneven = Error::UnevenBags { table: 0, got: bags, features: 2 };
+        refuse_batches(device, &case, &[&empty(bags), &second], uneven);
+    }
+    for bags in [0, 4, 5, 7, 9] {
+        refuse_batches(device, &case, &[&first, &empty(bags)], count(1, bags, 6));
+    }
+    refuse_batches(device, &case, &[&empty(2), &second], count(1, 6, 3));
+    let capacity = Error::Capacity { what: "bags", table: 0, got: 8, capacity: 6 };
+    refuse_batches(device, &case, &[&empty(8), &empty(12)], capacity);
+}
+
 /// That batches, validated for their tables, are refused, and that what was saved before them cannot be used with a
 /// group half filled.
 #[track_caller]
@@ -156,7 +184,7 @@ fn refuse_batches<B: Backend>(device: &Device<B>, case: &Case, batches: &[&Batch
     assert_refused::<B>(harness.try_group(bags), want);
     assert_group_is_old_or_empty(&mut harness, case);
     harness.group(&case.batches);
-    assert_works(device, &mut harness);
+    assert_works_on(device, &mut harness, case);
 }
 
 /// That forward and backward after a refused batch are refused too, or are those of the batch before.

@@ -24,9 +24,7 @@ pub fn output_in_each_core<B: Backend>(device: &Device<B>) {
                 let (x, y) = (case.values(20, part.len()), case.values(21, part.len()));
                 let [x_params, y_params, both] =
                     [&x, &y, &combine(&x, &y)].map(|values| with_part(&case, &params, t, part.clone(), values));
-                let columns = |out: Vec<f64>| -> Vec<f64> {
-                    (0..case.bags()).flat_map(|b| &out[case.pooled(t, b)]).copied().collect()
-                };
+                let columns = |out: Vec<f64>| case.of_table(t, &out);
                 let [x, y, both] =
                     [&x_params, &y_params, &both].map(|params| columns(harness.forward(params, case.bags())));
                 let [x_scale, y_scale] =

@@ -122,7 +122,9 @@ pub fn an_empty_batch_gives_zeros<B: Backend>(device: &Device<B>) {
             harness.forward(&params, case.bags());
             overwritten(&mut harness, &params, &case.grad_out());
 
-            let empty = case.with_batches(vec![Batch::sum(&vec![vec![]; bags]); params.len()]);
+            let features = case.layout.features().iter();
+            let empty = features.map(|features| Batch::sum(&vec![vec![]; features.count() * bags])).collect();
+            let empty = case.with_batches(empty);
             harness.group(&empty.batches);
             harness.forward(&params, bags);
             let zeros: Vec<f64> = params.iter().flat_map(|params| vec![0.0; params.len()]).collect();
