@@ -5,8 +5,10 @@
 //! for backward is a [`Pass`](pass::Pass). The interpreter is released while either computes.
 //!
 //! ```text
-//! tensor.rs    Python object -> address, length, type        exchange.rs   the table of functions by which PyTorch tells
-//! table.rs     how tables are held                           input.rs      indices, copied and validated
+//! tensor.rs    Python object -> address, length, type        exchange.rs   how PyTorch says where a tensor lies
+//! numbers.rs   that address where the interpreter is released
+//! lists.rs     indices, copied                               input.rs      as batches, validated
+//! table.rs     how tables are held                           typed.rs      who may read and write their numbers
 //! session.rs   tables on memory that is PyTorch's            pass.rs       one batch between forward and backward
 //! pool.rs      threads, also after a fork                    error.rs      errors as Python has them
 //! ```
@@ -14,6 +16,8 @@
 mod error;
 mod exchange;
 mod input;
+mod lists;
+mod numbers;
 mod pass;
 mod pool;
 mod session;

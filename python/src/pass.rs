@@ -11,8 +11,9 @@ use ttcore::{Error, check};
 use ttcore_cpu::{Cpu, Threads};
 
 use crate::error::raised;
+use crate::numbers::Numbers;
 use crate::pool;
-use crate::tensor::{Numbers, Tensor};
+use crate::tensor::Tensor;
 use crate::typed::{Float, Memory, Tables};
 
 /// What forward leaves for backward. Its memory goes back to the tables when it is dropped.

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use ttcore::cache::CacheState;
 use ttcore::embedding::{self, Mode, TableMut};
+use ttcore::{Layout, TableConfig};
 use ttcore_cpu::Cpu;
 
 use crate::error::{raise, raised};
@@ -48,14 +49,29 @@ macro_rules! typed {
 
 #[pymethods]
 impl Session {
-    /// A session for tables of numbers of 64 bits, or of 32.
+    /// A session for tables of numbers of 64 bits, or of 32. `features` says how many each has, by default one. Their outputs
+    /// lie side by side.
     #[new]
-    #[pyo3(signature = (tables, *, double = false, threads = 1))]
-    fn new(py: Python<'_>, tables: Vec<Py<Table>>, double: bool, threads: usize) -> PyResult<Self> {
+    #[pyo3(signature = (tables, *, features = None, double = false, threads = 1))]
+    fn new(
+        py: Python<'_>,
+        tables: Vec<Py<Table>>,
+        features: Option<Vec<usize>>,
+        double: bool,
+        threads: usize,
+    ) -> PyResult<Self> {
         if threads == 0 || threads > MAX_THREADS {
             return Err(PyValueError::new_err(format!("threads must be from 1 to {MAX_THREADS}, not {threads}")));
         }
-        let any = if double { Any::F64(new(py, &tables, threads)?) } else { Any::F32(new(py, &tables, threads)?) };
+        let features = features.unwrap_or_else(|| vec![1; tables.len()]);
+        if features.len() != tables.len() {
+            let words = format!("{} numbers of features for {} tables", features.len(), tables.len());
+            return Err(PyValueError::new_err(words));
+        }
+        let any = match double {
+            true => Any::F64(new(py, &tables, &features, threads)?),
+            false => Any::F32(new(py, &tables, &features, threads)?),
+        };
         Ok(Self { threads, tables: any })
     }
 
@@ -150,12 +166,22 @@ impl Session {
     }
 }
 
-fn new<F: Float>(py: Python<'_>, tables: &[Py<Table>], threads: usize) -> PyResult<Arc<Tables<F>>> {
+fn new<F: Float>(py: Python<'_>, tables: &[Py<Table>], features: &[usize], threads: usize) -> PyResult<Arc<Tables<F>>> {
     let backend = Cpu::<F>::new().map_err(|error| PyValueError::new_err(error.to_string()))?;
-    let (configs, uses) = tables.iter().map(|table| (table.get().config.clone(), table.get().into())).unzip();
+    let (configs, uses): (Vec<TableConfig>, _) =
+        tables.iter().map(|table| (table.get().config.clone(), table.get().into())).unzip();
+    let mut stride = 0usize;
+    let mut next = |dim: usize| {
+        stride = stride.saturating_add(dim);
+        stride - dim
+    };
+    let tables = configs.iter().map(TableConfig::table).zip(features);
+    let columns = tables.map(|(table, &count)| (0..count).map(|_| next(table.dim())).collect()).collect();
+    let tables = configs.iter().map(|config| config.table().clone()).collect();
     let mut threads = pool::threads(py, threads)?;
     // Room comes with the first batch.
-    let session = raised(embedding::Session::new(backend, &mut threads, configs, 1, 1))?;
+    let layout = raised(Layout::with_features(tables, columns, stride, 1, 1))?;
+    let session = raised(embedding::Session::with_layout(backend, &mut threads, configs, layout))?;
     Ok(Tables::new(session, uses))
 }
 
@@ -171,11 +197,11 @@ fn forward<F: Float>(
     let mut pool = pool::threads(py, threads)?;
     let mut memory = tables.take(&mut pool)?;
     let mode = if train { Mode::Train } else { Mode::Evaluate };
-    let result = memory.lists.read::<F>(input, tables.uses().len()).and_then(|weights| {
+    let result = memory.lists.read::<F>(input, tables.features()).and_then(|weights| {
         let (params, out) = (numbers("parameters", params)?, Tensor::of("output", out)?.numbers()?);
         // SAFETY: the tensors are held by the arguments of this call; the output is the caller's own, new for this call.
         // What changes parameters in place from here has the session alone, which forward reads.
-        raised(py.detach(|| unsafe { tables.forward(&mut pool, &mut memory, &weights, &params, out, mode) }))
+        raised(py.detach(|| unsafe { tables.forward(&mut pool, &mut memory, weights, &params, out, mode) }))
     });
     match result {
         Ok(()) if train => Ok(Some(Pass::new(threads, tables.clone(), memory))),

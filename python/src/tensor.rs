@@ -1,7 +1,6 @@
 //! Tensors of PyTorch, as addresses.
 
 use std::fmt;
-use std::marker::PhantomData;
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -9,6 +8,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
 use crate::exchange::Exchange;
+use crate::numbers::Numbers;
 
 /// `torch.Tensor`, and how its instances are described.
 static TENSOR: PyOnceLock<(Py<PyType>, Option<Exchange>)> = PyOnceLock::new();
@@ -198,7 +198,8 @@ impl Tensor {
         if self.len() > 0 && (self.data.is_null() || !aligned) {
             return Err(PyValueError::new_err(format!("{what} has no numbers in memory, or none that are aligned")));
         }
-        Ok(Numbers { data: self.data.cast(), len: self.len(), kind: PhantomData })
+        // SAFETY: of this length and aligned, as was seen.
+        Ok(unsafe { Numbers::new(self.data.cast(), self.len()) })
     }
 
     /// Whole numbers of either type, of one dimension or two and any strides, appended to a list.
@@ -221,9 +222,6 @@ impl Tensor {
         if self.data.is_null() || !(self.data.addr()).is_multiple_of(self.kind.bytes()) {
             return Err(PyValueError::new_err(format!("{what} has no numbers in memory, or none that are aligned")));
         }
-        if to.try_reserve(self.len()).is_err() {
-            return Err(crate::error::raise(ttcore::Error::TooLarge { what: "batch" }));
-        }
         for row in 0..rows {
             let places = (0..columns).map(|column| row * row_stride + column * stride);
             match self.kind {
@@ -237,59 +235,6 @@ impl Tensor {
             }
         }
         Ok(())
-    }
-}
-
-/// Contiguous numbers of a tensor, which may go to where the interpreter is released.
-#[derive(Clone, Copy)]
-pub(crate) struct Numbers<T> {
-    data: *mut T,
-    len: usize,
-    kind: PhantomData<T>,
-}
-
-// SAFETY: an address. What may be done with it is said where it is made a slice.
-unsafe impl<T: Send> Send for Numbers<T> {}
-// SAFETY: as above.
-unsafe impl<T: Sync> Sync for Numbers<T> {}
-
-impl<T> Numbers<T> {
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// A part of them. Panics if there are not so many.
-    pub(crate) fn part(self, range: std::ops::Range<usize>) -> Self {
-        assert!(range.start <= range.end && range.end <= self.len);
-        // Within the same tensor.
-        Self { data: self.data.wrapping_add(range.start), len: range.len(), ..self }
-    }
-
-    /// To read.
-    ///
-    /// # Safety
-    ///
-    /// The tensor is held by the caller for `'a`, and nothing of this process writes it meanwhile. As everywhere in PyTorch,
-    /// that is the user's part where threads share a tensor.
-    pub(crate) unsafe fn get<'a>(self) -> &'a [T] {
-        if self.len == 0 {
-            return &[];
-        }
-        // SAFETY: of this length, aligned and not null when it was made; the caller's for the rest.
-        unsafe { std::slice::from_raw_parts(self.data, self.len) }
-    }
-
-    /// To write.
-    ///
-    /// # Safety
-    ///
-    /// As [`Numbers::get`], and nothing reads it meanwhile: no other slice of it is in use.
-    pub(crate) unsafe fn get_mut<'a>(self) -> &'a mut [T] {
-        if self.len == 0 {
-            return &mut [];
-        }
-        // SAFETY: as in `get`.
-        unsafe { std::slice::from_raw_parts_mut(self.data, self.len) }
     }
 }
 

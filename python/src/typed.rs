@@ -8,8 +8,10 @@ use ttcore::{Error, KeptLookups};
 use ttcore_cpu::{Cpu, Element, Threads};
 
 use crate::error::raised;
-use crate::input::{Lists, Use};
-use crate::tensor::{Number, Numbers};
+use crate::input::{self, Use};
+use crate::lists::Lists;
+use crate::numbers::Numbers;
+use crate::tensor::Number;
 
 /// Numbers of tensors that tables are made of.
 pub(crate) trait Float: Element + Number {}
@@ -25,6 +27,8 @@ const IDLE: usize = 8;
 pub(crate) struct Tables<F: Float> {
     session: RwLock<embedding::Session<Cpu<F>>>,
     uses: Vec<Use>,
+    /// How many each table has.
+    features: Vec<usize>,
     /// Whether a table has a cache, which has to see what is looked up.
     pub(crate) cached: bool,
     idle: Mutex<Idle<F>>,
@@ -49,8 +53,9 @@ impl<F: Float> Tables<F> {
     pub(crate) fn new(session: embedding::Session<Cpu<F>>, uses: Vec<Use>) -> Arc<Self> {
         let cached =
             session.configs().any(|config| config.table().cores().is_some() && config.table().dense_rows() > 0);
+        let features = session.layout().features().iter().map(|features| features.count()).collect();
         let idle = Mutex::new(Idle { batches: Vec::new(), workers: Vec::new() });
-        Arc::new(Self { session: RwLock::new(session), uses, cached, idle })
+        Arc::new(Self { session: RwLock::new(session), uses, features, cached, idle })
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, embedding::Session<Cpu<F>>> {
@@ -63,6 +68,10 @@ impl<F: Float> Tables<F> {
 
     pub(crate) fn uses(&self) -> &[Use] {
         &self.uses
+    }
+
+    pub(crate) fn features(&self) -> &[usize] {
+        &self.features
     }
 
     /// Whether lookups of a table are skipped.
@@ -117,15 +126,15 @@ impl<F: Float> Tables<F> {
         &self,
         threads: &mut Threads,
         memory: &mut Memory<F>,
-        weights: &[Option<Numbers<F>>],
+        weights: Option<Numbers<F>>,
         params: &[Numbers<F>],
         out: Numbers<F>,
         mode: Mode,
     ) -> Result<(), Error> {
         let Memory { batch, lists, kept, .. } = memory;
         // SAFETY: the caller's.
-        let bags = unsafe { lists.bags(&self.uses, weights, kept) }?;
-        let session = self.with_room(threads, lists.size())?;
+        let bags = unsafe { input::bags(lists, &self.uses, weights, kept) }?;
+        let session = self.with_room(threads, lists.size(&self.features))?;
         session.group(threads, batch, bags.iter().copied(), mode)?;
         self.work(&session, threads, |threads, worker| {
             // SAFETY: the caller's.
@@ -147,10 +156,7 @@ impl<F: Float> Tables<F> {
         drop(session);
         // What lies above the limit of a layout is refused by it.
         let room = |want: usize| want.checked_next_power_of_two().filter(|&room| room <= 1 << 31).unwrap_or(want);
-        let mut session = self.write();
-        let (have_bags, have_lookups) = (session.layout().bags(), session.layout().lookups());
-        session.reserve(threads, room(bags).max(have_bags), room(lookups).max(have_lookups))?;
-        drop(session);
+        self.write().reserve(threads, room(bags), room(lookups))?;
         // Another thread may have made more room, never less.
         Ok(self.read())
     }

@@ -162,6 +162,71 @@ def test_features_in_another_order_and_more_than_are_wanted():
     torch.testing.assert_close(mine, kjt.weights_or_none().grad)
 
 
+def shared(**kwargs):
+    """A table that two features share, one that a feature has beside others, and names that are not in their order."""
+    tables = [
+        TableConfig(3000, 8, "z", ["a", "b"], tt_rank=4, cache_rows=kwargs.pop("cache_rows", 0)),
+        TableConfig(30, 8, "y", ["a", "c", "d"], mode="mean"),
+    ]
+    return TTEmbeddingBagCollection(tables, **{"seed": 0, "dtype": torch.float64, **kwargs})
+
+
+@pytest.mark.parametrize("jagged", [True, False])
+@pytest.mark.parametrize("cached", [0, 5])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_features_that_share_a_table(jagged, cached, weighted):
+    one = shared(cache_rows=cached, is_weighted=weighted)
+    every = ["a", "b", "a", "c", "d"]
+    for bags in (1, 6):
+        lists = {name: [torch.randint(30, (int(n),)) for n in torch.randint(0, 4, (bags,))] for name in "abcd"}
+        weights = {name: [torch.randn(len(rows), dtype=torch.float64) for rows in lists[name]] for name in "abcd"}
+        if jagged:
+            kjt = KeyedJaggedTensor(
+                ["a", "b", "c", "d"],
+                torch.cat([rows for name in "abcd" for rows in lists[name]]),
+                torch.tensor([len(rows) for name in "abcd" for rows in lists[name]]),
+                torch.cat([each for name in "abcd" for each in weights[name]]) if weighted else None,
+            )
+            out = one(kjt)
+        else:
+            values = [torch.cat(lists[name]) for name in every]
+            starts = [torch.tensor([0] + [len(rows) for rows in lists[name][:-1]]).cumsum(0) for name in every]
+            out = one(values, starts, [torch.cat(weights[name]) for name in every] if weighted else None)
+        assert out.keys() == ["a@z", "b", "a@y", "c", "d"]
+        leaves = [one.expand("z").requires_grad_(), one.expand("y").requires_grad_()]
+        want = []
+        for at, name in enumerate(every):
+            whole = leaves[at > 1]
+            for rows, each in zip(lists[name], weights[name]):
+                chosen = whole[rows] * (each[:, None] if weighted else 1)
+                want.append(chosen.sum(0) / (max(len(rows), 1) if at > 1 else 1))
+        want = torch.stack(want).view(5, bags, 8).transpose(0, 1).reshape(bags, 40)
+        torch.testing.assert_close(out.values(), want)
+        grad = torch.randn_like(want)
+        ours = torch.autograd.grad(out.values(), list(one.cores.values()), grad)
+        theirs = torch.autograd.grad(want, leaves, grad)
+        torch.testing.assert_close(ours[1].view(30, 8), theirs[1])
+        if cached:
+            out = one(kjt) if jagged else one(values, starts, [torch.cat(weights[name]) for name in every] if weighted else None)
+            out.values().sum().backward()
+            one.refresh()
+
+
+def test_features_of_a_table_are_checked_each():
+    one, two, three = shared(), torch.tensor([1, 2]), torch.tensor([0, 1])
+    for error, words, values, offsets in [
+        (ValueError, "feature 1: the first offset is 1, not 0", [two] * 5, [three, torch.tensor([1, 1])] + [three] * 3),
+        (ValueError, "feature 0: offset 3 at position 1 is behind", [two] * 5, [torch.tensor([0, 3])] + [three] * 4),
+        (ValueError, "feature 1 has 1 bags, others of its table 2", [two] * 5, [three, torch.tensor([0])] + [three] * 3),
+        (ValueError, "bags", [two] * 5, [three] * 2 + [torch.tensor([0])] * 3),
+        (IndexError, "table 1: index 30 at position 2", [two] * 3 + [torch.tensor([30, 1]), two], [three] * 5),
+        (IndexError, "table 0: index -1 at position 1", [torch.tensor([1, -1])] + [two] * 4, [three] * 5),
+    ]:
+        with pytest.raises(error, match=words):
+            one(values, offsets)
+    assert one([two] * 5, [three] * 5).values().shape == (2, 40)
+
+
 def test_configs_of_torchrec():
     configs = [EmbeddingBagConfig(3000, 8, "a", ["f"]), EmbeddingBagConfig(3000, 8, "b", ["f"], PoolingType.MEAN)]
     one = TTEmbeddingBagCollection(configs, tt_rank=4)
@@ -232,7 +297,7 @@ def test_other_errors():
         (ValueError, "not weighted", lambda: one([index] * 3, None, [index.double()] * 3)),
         (ValueError, "offsets and weights of its own", lambda: one(batch(), [None])),
         (ValueError, "needs weights", lambda: collection(is_weighted=True)(batch())),
-        (ValueError, "table 2 has 2 bags in this batch, the first table 1", lambda: one([index, index, torch.tensor([[1], [2]])])),
+        (ValueError, "table 2 has 2 bags in this batch", lambda: one([index, index, torch.tensor([[1], [2]])])),
         (ValueError, "two tables of the name", lambda: TTEmbeddingBagCollection([TableConfig(10, 4, "a")] * 2)),
         (ValueError, "at least one table", lambda: TTEmbeddingBagCollection([])),
         (ValueError, "'max'", lambda: TTEmbeddingBagCollection([TableConfig(10, 4, mode="max")])),

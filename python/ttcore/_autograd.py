@@ -16,8 +16,7 @@ class _Bags(torch.autograd.Function):
     def forward(ctx, owner, values, offsets, weights, last, jagged, bags, anchor, *params):
         out = params[0].new_empty((bags, owner._stride))
         session = owner._tables.session(out.dtype)
-        shares = _ops.shares(values, weights) if isinstance(values, tuple) else weights
-        ctx.run = session.forward(values, offsets, shares, params, out, last=last, jagged=jagged, train=True)
+        ctx.run = session.forward(values, offsets, weights, params, out, last=last, jagged=jagged, train=True)
         ctx.owner = owner
         # PyTorch refuses a backward if one of them was changed meanwhile.
         ctx.save_for_backward(weights, *params)
@@ -62,8 +61,7 @@ def _eager(owner, values, offsets, weights, last, jagged, bags, params):
             return _Bags.apply(owner, values, offsets, weights, last, jagged, bags, anchor, *params)
     out = params[0].new_empty((bags, owner._stride))
     session = owner._tables.session(out.dtype)
-    shares = _ops.shares(values, weights) if isinstance(values, tuple) else weights
-    session.forward(values, offsets, shares, params, out, last=last, jagged=jagged)
+    session.forward(values, offsets, weights, params, out, last=last, jagged=jagged)
     return out
 
 

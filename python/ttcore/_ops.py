@@ -66,20 +66,12 @@ def _run(params, values, offsets, weights, handle, bags, stride, last, jagged, m
     out = params[0].new_empty((bags, stride))
     offsets = [None if value.dim() == 2 and offset.numel() == 0 else offset for value, offset in zip(values, offsets)]
     if many:
-        values, offsets, weights = tuple(values), tuple(offsets), shares(values, weights)
+        values, offsets = tuple(values), tuple(offsets)
     else:
         (values,), (offsets,) = values, offsets
     session = tables.session(out.dtype)
     run = session.forward(values, offsets, weights, tuple(params), out, last=last, jagged=jagged, train=train)
     return tables, out, run
-
-
-def shares(values, weights):
-    """The weights of each list of indices, from those of all, one behind the other."""
-    if weights is None:
-        return None
-    parts = weights.split([value.numel() for value in values])
-    return tuple(part.view(value.shape) for part, value in zip(parts, values))
 
 
 def _bags(*call):

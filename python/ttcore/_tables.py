@@ -14,19 +14,25 @@ class Tables:
     ``specs`` when it is next asked for. What it knows beyond them, caches and the number of updates, goes along.
     """
 
-    def __init__(self, specs, threads=None):
+    def __init__(self, specs, threads=None, features=None):
         #: Arguments of ``_ttcore.Table``, for each table.
         self.specs = specs
         #: ``None`` for as many threads as PyTorch uses.
         self.threads = threads
+        #: How many features look each table up.
+        self.features = [1] * len(specs) if features is None else features
         self.tables = [_ttcore.Table(**spec) for spec in specs]
         #: Numbers of an output row, and what operators find these tables and their passes by.
-        self.stride = sum(table.dim for table in self.tables)
+        self.stride = sum(table.dim * count for table, count in zip(self.tables, self.features))
         self.handle, self.passes = _ops.own(self), _ops.Passes()
         self.cached = any(spec.get("cache_rows") for spec in specs)
         self._session = None
         self._double = None
         self._known = None
+
+    def anew(self):
+        """The same tables, of which nothing is known."""
+        return Tables(self.specs, self.threads, self.features)
 
     def session(self, dtype):
         """The session for parameters of a type."""
@@ -34,7 +40,8 @@ class Tables:
         if self._session is None or self._double != double:
             known = self.known()
             threads = self.threads or max(1, torch.get_num_threads())
-            self._session, self._double = _ttcore.Session(self.tables, double=double, threads=threads), double
+            self._session = _ttcore.Session(self.tables, features=self.features, double=double, threads=threads)
+            self._double = double
             if known is not None:
                 self.set_known(*known)
         return self._session
@@ -56,8 +63,8 @@ class Tables:
         self._session.steps = steps
 
     def __getstate__(self):
-        return {"specs": self.specs, "threads": self.threads, "known": self.known()}
+        return {"specs": self.specs, "threads": self.threads, "features": self.features, "known": self.known()}
 
     def __setstate__(self, state):
-        self.__init__(state["specs"], state["threads"])
+        self.__init__(state["specs"], state["threads"], state["features"])
         self._known = state["known"]

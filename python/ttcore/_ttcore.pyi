@@ -93,12 +93,14 @@ class Session:
     May be used by many threads at once; the interpreter is released while it computes.
     """
 
-    def __new__(cls, tables: Sequence[Table], *, double: bool = False, threads: int = 1) -> Session: ...
+    def __new__(
+        cls, tables: Sequence[Table], *, features: Sequence[int] | None = None, double: bool = False, threads: int = 1
+    ) -> Session: ...
     def forward(
         self,
         values: torch.Tensor | tuple[torch.Tensor, ...],
         offsets: torch.Tensor | tuple[torch.Tensor | None, ...] | None,
-        weights: torch.Tensor | tuple[torch.Tensor | None, ...] | None,
+        weights: torch.Tensor | None,
         params: tuple[torch.Tensor, ...],
         out: torch.Tensor,
         *,
@@ -108,8 +110,9 @@ class Session:
     ) -> Pass | None:
         """Pooled rows of all tables into ``out`` ``[B, stride]``; in training, what backward needs comes back.
 
-        One table takes tensors, many take tuples of them; with ``jagged``, ``values`` and ``offsets`` ``[T B + 1]`` are those
-        of all tables, one behind the other. With ``last``, offsets have an entry more than there are bags.
+        One table takes tensors, many take tuples of them, one for each feature; with ``jagged``, ``values`` and ``offsets``
+        ``[F B + 1]`` are those of all features, one behind the other. ``weights`` are of the shape of the values, or one list
+        for all. With ``last``, offsets have an entry more than there are bags.
         """
 
     def rows(

@@ -102,16 +102,14 @@ class TTEmbeddingBagCollection(nn.Module):
             if name in self.table_names:
                 raise ValueError(f"two tables of the name {name!r}")
             features = list(config.feature_names) or [name]
-            if len(features) > 1:
-                raise ValueError(f"table {name!r} has {len(features)} features: give each a table of its own")
             self.table_names.append(name)
             self._features.append(features)
             shape, spec = _table(config, defaults, min_ratio, dtype)
             self.shapes.append(shape)
             specs.append({**spec, **self._rule})
-        self._tables = Tables(specs, _settings.threads(threads))
+        self._tables = Tables(specs, _settings.threads(threads), list(map(len, self._features)))
         self._lengths = [table.dim for table, features in zip(self._tables.tables, self._features) for _ in features]
-        self._stride = sum(self._lengths)
+        self._stride = self._tables.stride
         self._wanted = [feature for features in self._features for feature in features]
         self._names = _output_names(self.table_names, self._features)
 
@@ -136,7 +134,7 @@ class TTEmbeddingBagCollection(nn.Module):
                 param.copy_(drawn)
             for state in self.optimizer_state.buffers():
                 state.zero_()
-        self._tables = Tables(self._tables.specs, self._tables.threads)
+        self._tables = self._tables.anew()
 
     def forward(
         self,

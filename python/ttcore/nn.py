@@ -135,7 +135,7 @@ class TTEmbeddingBag(nn.Module):
             self.cores.copy_(drawn)
             if self.optimizer_state is not None:
                 self.optimizer_state.zero_()
-        self._tables = Tables(self._tables.specs, self._tables.threads)
+        self._tables = self._tables.anew()
 
     def forward(
         self, input: Tensor, offsets: Tensor | None = None, per_sample_weights: Tensor | None = None
