@@ -133,7 +133,14 @@ impl<F: Float> Backward for Typed<F> {
                 })
             })?;
             drop(session);
-            if self.tables.cached { self.tables.write().observe(&mut memory.batch) } else { Ok(()) }
+            if !self.tables.cached {
+                return Ok(());
+            }
+            match self.tables.write().observe(&mut memory.batch) {
+                // Refreshed by another thread just now: the gradients are right, and what was looked up is past.
+                Err(Error::Stale { .. }) => Ok(()),
+                observed => observed,
+            }
         })
     }
 

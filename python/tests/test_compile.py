@@ -74,6 +74,18 @@ def test_collections():
     assert all(torch.equal(a, b) for a, b in zip(got, want))
 
 
+def test_jagged_tensors():
+    from test_collection import batch, collection
+
+    one = collection(is_weighted=True)
+    kjt = batch(7, weights=True)
+    inputs = [*one.parameters(), kjt.weights_or_none()]
+    compiled = torch.compile(one, fullgraph=True, backend="aot_eager")
+    want = torch.autograd.grad(one(kjt).values().square().sum(), inputs)
+    got = torch.autograd.grad(compiled(kjt).values().square().sum(), inputs)
+    assert all(torch.equal(a, b) for a, b in zip(got, want))
+
+
 def test_what_is_not_remembered_is_computed_again():
     one = bag(cache_rows=2)
     compiled = torch.compile(one, fullgraph=True, backend="aot_eager")

@@ -27,7 +27,8 @@ from . import _ttcore
 from ._ttcore import Shape
 
 if TYPE_CHECKING:
-    from .collection import TableConfig, TTEmbeddingBagCollection
+    from .collection import TTEmbeddingBagCollection
+    from .config import TableConfig
     from .keyed import KeyedTensor
     from .nn import TTEmbeddingBag
 
@@ -38,7 +39,7 @@ _LAZY = {
     "KeyedTensor": "keyed",
     "TTEmbeddingBag": "nn",
     "TTEmbeddingBagCollection": "collection",
-    "TableConfig": "collection",
+    "TableConfig": "config",
 }
 
 if hasattr(os, "register_at_fork"):
