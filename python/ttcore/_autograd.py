@@ -30,14 +30,30 @@ class _Bags(torch.autograd.Function):
         grad_out = grad_out.contiguous()
         grad_weights = torch.empty_like(weights) if needs[3] else None
         if owner.fused is None:
-            grads = tuple(torch.empty_like(param) if need else None for param, need in zip(params, needs[8:]))
+            grads = gradients(params, needs[8:])
             ctx.run.backward(params, grad_out, grads, grad_weights)
         else:
             grads = (None,) * len(params)
             ctx.run.step(params, owner._states(), grad_out, owner.lr, grad_weights)
             # Other graphs saw other parameters.
-            torch.autograd.graph.increment_version(params)
+            changed(params)
         return (None, None, None, grad_weights, None, None, None, None, *grads)
+
+
+def changed(params):
+    """Tells PyTorch that parameters were changed: graphs that saw them before are refused."""
+    for param in params:  # one by one, as older versions have it
+        torch.autograd.graph.increment_version(param)
+
+
+def gradients(params, needs):
+    """Memory for the gradients of parameters, ``None`` where there is no need."""
+    if len(params) == 1:
+        return (torch.empty_like(params[0]),) if needs[0] else (None,)
+    # In one piece: many large pieces would be given back to the system, and fetched again, in every step.
+    sizes = [param.numel() if need else 0 for param, need in zip(params, needs)]
+    parts = params[0].new_empty(sum(sizes)).split(sizes)
+    return tuple(part if need else None for part, need in zip(parts, needs))
 
 
 def bags(owner, values, offsets, weights, last, jagged, bags, params):
@@ -49,7 +65,7 @@ def bags(owner, values, offsets, weights, last, jagged, bags, params):
     if torch.compiler.is_compiling():
         if owner.fused is None:
             return _ops.bags(owner._tables, values, offsets, weights, last, jagged, bags, params)
-        return _uncompiled(owner, values, offsets, weights, last, jagged, bags, params)
+        return fused_tables_are_not_traced(owner, values, offsets, weights, last, jagged, bags, params)
     return _eager(owner, values, offsets, weights, last, jagged, bags, params)
 
 
@@ -65,6 +81,6 @@ def _eager(owner, values, offsets, weights, last, jagged, bags, params):
     return out
 
 
-@torch.compiler.disable(reason="fused tables of ttcore are updated by backward, which is not traced")
-def _uncompiled(*call):
+@torch.compiler.disable
+def fused_tables_are_not_traced(*call):
     return _eager(*call)

@@ -6,6 +6,7 @@ import operator
 import torch
 import torch.distributed as dist
 
+from . import _autograd
 from ._ttcore import Shape
 
 _RULES = ("sgd", "adagrad", "adam", "adagrad_norm")
@@ -132,7 +133,7 @@ def refresh(module, params, states):
         _count_together(session, len(params))
     changed = session.refresh(params, states)
     if any(loaded or evicted for loaded, evicted, _ in changed):
-        torch.autograd.graph.increment_version(params)
+        _autograd.changed(params)
     return changed
 
 
