@@ -35,6 +35,7 @@ mod cache;
 mod config;
 mod error;
 mod handle;
+mod memory;
 mod ops;
 mod record;
 mod session;

@@ -13,6 +13,9 @@ use crate::handle::null;
 /// It is `repr(C)`, begins with its size as `u32`, has no padding behind its last field, and all zeros are a value of it.
 pub(crate) unsafe trait Record: Copy {
     const NAME: &'static str;
+    /// Its size in version 1 of the interface; what was added since is zero for who was compiled before. To be given for a
+    /// struct that grows.
+    const FIRST: usize = size_of::<Self>();
 
     /// What the caller says its size is.
     fn size(&self) -> usize;
@@ -35,25 +38,51 @@ pub(crate) use records;
 /// Sizes beyond this are no sizes of structs.
 const LARGEST: usize = 4096;
 
-/// A struct of the caller's. One that was compiled with a later header is longer: what this library does not know must be
-/// zero.
+/// A struct of the caller's. One that was compiled with an earlier header is shorter: the rest is zero. One that was compiled
+/// with a later header is longer: what this library does not know must be zero.
 ///
 /// # Safety
 ///
 /// NULL, or memory that begins with the number of bytes that there are, all of them set.
+#[inline]
 pub(crate) unsafe fn record<T: Record>(pointer: *const T, what: &str) -> Outcome<T> {
+    // SAFETY: the caller's.
+    let size = unsafe { size(pointer, what) }?;
+    if size == size_of::<T>() {
+        // SAFETY: aligned and long enough, and a record is what the trait says.
+        return Ok(unsafe { pointer.read() });
+    }
+    // SAFETY: the caller's.
+    unsafe { of_another_size(pointer, what, size) }
+}
+
+/// The size a struct begins with.
+///
+/// # Safety
+///
+/// NULL, or memory of at least those four bytes.
+unsafe fn size<T>(pointer: *const T, what: &str) -> Outcome<usize> {
     if pointer.is_null() {
         return Err(null(what));
     }
     aligned(pointer, what)?;
-    // SAFETY: not NULL and aligned, so there are at least the four bytes of the size.
-    let size = unsafe { pointer.cast::<u32>().read() } as usize;
+    // SAFETY: not NULL and aligned, and the caller's.
+    Ok(unsafe { pointer.cast::<u32>().read() } as usize)
+}
+
+/// A struct of a caller that was compiled with another header, or is wrong.
+///
+/// # Safety
+///
+/// As for [`record`], with the size that it begins with.
+#[cold]
+unsafe fn of_another_size<T: Record>(pointer: *const T, what: &str, size: usize) -> Outcome<T> {
     let known = size_of::<T>();
     let wrong = |problem: &str| {
         let message = format!("{what}: {size} is not the size of a {}, {known}{problem}", T::NAME);
         Err(ttc_error::new(TTC_STRUCT_SIZE, message).value(size))
     };
-    if size < known || size > LARGEST {
+    if size < T::FIRST || size > LARGEST {
         return wrong("");
     }
     if size > known {
@@ -64,8 +93,25 @@ pub(crate) unsafe fn record<T: Record>(pointer: *const T, what: &str) -> Outcome
             return wrong(", and it uses fields that are not known here");
         }
     }
-    // SAFETY: aligned and long enough, and a record is what the trait says.
-    Ok(unsafe { pointer.read() })
+    let mut record = MaybeUninit::<T>::zeroed();
+    // SAFETY: there are as many bytes on both sides; a record is what the trait says, its fields those of the caller or zero.
+    unsafe {
+        copy_prefix(pointer, record.as_mut_ptr(), size);
+        Ok(record.assume_init())
+    }
+}
+
+/// Copies the first bytes of a record, all of it if there are more.
+///
+/// # Safety
+///
+/// There are so many on both sides, or a whole record.
+unsafe fn copy_prefix<T>(from: *const T, to: *mut T, bytes: usize) {
+    // SAFETY: the caller's; bytes that were not set stay so.
+    unsafe {
+        let (from, to) = (from.cast::<MaybeUninit<u8>>(), to.cast::<MaybeUninit<u8>>());
+        to.copy_from_nonoverlapping(from, bytes.min(size_of::<T>()));
+    }
 }
 
 /// Writes a struct of results to the caller.
@@ -76,8 +122,9 @@ pub(crate) unsafe fn record<T: Record>(pointer: *const T, what: &str) -> Outcome
 pub(crate) unsafe fn fill<T: Record>(pointer: *mut T, what: &str, result: impl FnOnce(T) -> T) -> Outcome {
     // SAFETY: the caller's.
     let given = unsafe { record(pointer.cast_const(), what) }?;
-    // SAFETY: checked by reading it.
-    unsafe { pointer.write(result(given)) };
+    let result = result(given);
+    // SAFETY: checked by reading it; no more is written than the caller knows.
+    unsafe { copy_prefix(&raw const result, pointer, given.size()) };
     Ok(())
 }
 
@@ -106,12 +153,9 @@ impl<T: Record> Records<'_, T> {
     ///
     /// For the lifetime, NULL or `len` structs of one size, as [`record`] wants them.
     pub(crate) unsafe fn new(start: *const T, len: usize, what: &'static str) -> Outcome<Self> {
-        let stride = match len {
-            0 => 0,
-            _ if start.is_null() => return Err(null(what)),
-            // SAFETY: the caller's.
-            _ => unsafe { record(start, what) }.map_err(|error| error.of_table(0))?.size(),
-        };
+        // Whether it is a size is seen when the first is looked at, which comes before the others.
+        // SAFETY: the caller's.
+        let stride = if len == 0 { 0 } else { unsafe { size(start, what) }? };
         Ok(Self { start, stride, len, what, array: PhantomData })
     }
 
@@ -153,12 +197,22 @@ mod tests {
     }
     records!(Known);
 
+    /// What `Known` becomes one day.
     #[repr(C)]
-    #[derive(Clone, Copy, Debug)]
-    struct Later {
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    struct Grown {
         size: u32,
         field: u32,
         new: u64,
+    }
+    // SAFETY: integers, in C's order, with no padding behind.
+    unsafe impl Record for Grown {
+        const NAME: &'static str = "Grown";
+        const FIRST: usize = size_of::<Known>();
+
+        fn size(&self) -> usize {
+            self.size as usize
+        }
     }
 
     fn read<T>(given: &T) -> Result<Known, (u32, i64)> {
@@ -180,9 +234,19 @@ mod tests {
             assert_eq!(read(&Known { size, field: 3 }), Err((TTC_STRUCT_SIZE, size.into())));
         }
         // Of a later header: what is new must not be used.
-        let later = Later { size: 16, field: 3, new: 0 };
+        let later = Grown { size: 16, field: 3, new: 0 };
         assert_eq!(read(&later), Ok(Known { size: 16, field: 3 }));
-        assert_eq!(read(&Later { new: 1 << 63, ..later }), Err((TTC_STRUCT_SIZE, 16)));
+        assert_eq!(read(&Grown { new: 1 << 63, ..later }), Err((TTC_STRUCT_SIZE, 16)));
+
+        // Of an earlier one: there is no more than was known then, to read and to write.
+        let mut early = [Known { size: 8, field: 3 }, Known { size: 5, field: 6 }];
+        let pointer = early.as_mut_ptr().cast::<Grown>();
+        // SAFETY: a struct that says how long it is, which is filled to its length.
+        unsafe {
+            assert_eq!(record(pointer, "early").ok(), Some(Grown { size: 8, field: 3, new: 0 }));
+            assert!(fill(pointer, "early", |given| Grown { field: 4, new: u64::MAX, ..given }).is_ok());
+        }
+        assert_eq!(early, [Known { size: 8, field: 4 }, Known { size: 5, field: 6 }]);
 
         let odd = [[8u32, 1], [0, 0]];
         // SAFETY: no struct is read at an odd place.
@@ -195,7 +259,7 @@ mod tests {
 
     #[test]
     fn arrays_of_later_structs() {
-        let array = [1, 2, 3].map(|field| Later { size: 16, field, new: 0 });
+        let array = [1, 2, 3].map(|field| Grown { size: 16, field, new: 0 });
         // SAFETY: there are so many.
         let records = unsafe { Records::<Known>::new(array.as_ptr().cast(), 3, "array") }.unwrap();
         let fields: Vec<u32> = records.iter().map(|record| record.unwrap().field).collect();

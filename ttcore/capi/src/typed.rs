@@ -3,14 +3,15 @@
 use std::any::Any;
 use std::mem::take;
 
-use ttcore::backend::{Sink, Workspace};
+use ttcore::backend::Sink;
 use ttcore::cache::CacheState;
-use ttcore::embedding::{Batch, Session, TableMut, TableStatistics, Worker};
+use ttcore::embedding::{Session, TableMut, TableStatistics};
 use ttcore::{Backend, Bags, Layout, Mode, TableConfig, check};
 use ttcore_cpu::{Cpu, Threads};
 
 use crate::bags::{Copied, ttc_bags};
-use crate::error::{Outcome, TTC_OTHER_SESSION, TTC_STALE, TTC_TOO_LARGE, ttc_error};
+use crate::error::Outcome;
+use crate::memory::{TypedBatch, TypedWorker, fits, own, with_weights};
 use crate::ops::{ttc_sink, typed_sink};
 use crate::record::Records;
 use crate::tables::{Memory, TableViews, Tables};
@@ -20,37 +21,6 @@ use crate::view::{Borrows, Lender, Number, recycle, ttc_view, ttc_view_mut};
 pub(crate) struct Typed<F: Number> {
     session: Session<Cpu<F>>,
     threads: Threads,
-}
-
-struct TypedWorker<F: Number> {
-    worker: Worker<Cpu<F>>,
-    threads: Threads,
-    borrows: Borrows,
-    /// Gradients of the weights that count.
-    kept: Vec<F>,
-    /// The views of a call, which end with it: kept for their memory.
-    params: Vec<&'static [F]>,
-    tables: Vec<TableMut<'static, Cpu<F>>>,
-    sinks: Vec<Sink<'static, Cpu<F>>>,
-}
-
-struct TypedBatch<F: Number> {
-    batch: Batch<Cpu<F>>,
-    threads: Threads,
-    /// One for each table.
-    copied: Vec<Copied<F>>,
-    bags: Vec<Bags<'static, F>>,
-    /// Whether the batch is what was copied last.
-    grouped: bool,
-}
-
-impl<F: Number> TypedBatch<F> {
-    fn grouped(&mut self) -> Outcome<&mut Self> {
-        match self.grouped {
-            true => Ok(self),
-            false => Err(ttc_error::new(TTC_STALE, "the batch holds no bags: ttc_group comes first")),
-        }
-    }
 }
 
 impl<F: Number> Typed<F> {
@@ -85,47 +55,6 @@ impl<F: Number> Typed<F> {
         }
         Ok(())
     }
-}
-
-/// That there is memory for a worker and a batch, as far as the system says: a process that asks for more ends.
-fn fits(Workspace { group, saved, scratch }: Workspace) -> Outcome {
-    let bytes = group.checked_add(saved).and_then(|bytes| bytes.checked_add(scratch));
-    if bytes.is_some_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok()) {
-        return Ok(());
-    }
-    Err(ttc_error::new(TTC_TOO_LARGE, "there is no memory for batches of this size"))
-}
-
-/// The memory as what it was made as.
-fn own<T: 'static>(memory: &mut dyn Any) -> Outcome<&mut T> {
-    memory.downcast_mut().ok_or_else(|| ttc_error::new(TTC_OTHER_SESSION, "made for a session of another type"))
-}
-
-/// Runs a backward pass with gradients of the weights of the lookups that count, and gives them to all lookups.
-fn with_weights<F: Number>(
-    copied: &[Copied<F>],
-    kept: &mut Vec<F>,
-    all: Option<&mut [F]>,
-    backward: impl FnOnce(Option<&mut [F]>) -> Result<(), ttcore::Error>,
-) -> Outcome {
-    let Some(mut all) = all else { return Ok(backward(None)?) };
-    let sizes = || copied.iter().map(Copied::lookups);
-    let (lookups, counted) = sizes().fold((0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1));
-    check::length("gradient of the weights", None, all.len(), lookups)?;
-    if lookups == counted {
-        return Ok(backward(Some(all))?);
-    }
-    kept.clear();
-    kept.resize(counted, F::zero());
-    backward(Some(kept))?;
-    let mut kept = &kept[..];
-    for table in copied {
-        let (lookups, counted) = table.lookups();
-        let (these, others) = all.split_at_mut(lookups);
-        table.spread(&kept[..counted], these)?;
-        (all, kept) = (others, &kept[counted..]);
-    }
-    Ok(())
 }
 
 impl<F: Number> Tables for Typed<F> {

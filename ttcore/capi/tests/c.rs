@@ -26,10 +26,17 @@ fn library() -> PathBuf {
     library
 }
 
+/// The option for what the library was built with, if that is a sanitizer.
+fn sanitizer() -> &'static str {
+    let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
+    let all = [("sanitizer=address", "-fsanitize=address"), ("sanitizer=thread", "-fsanitize=thread")];
+    all.into_iter().find(|(flag, _)| flags.contains(flag)).map_or("", |(_, option)| option)
+}
+
 /// A program from its source; `None` where there is no compiler, and none was named.
 fn build(source: &str) -> Option<PathBuf> {
     let named = std::env::var("TTCORE_CC").ok();
-    let compiler = named.clone().unwrap_or_else(|| "cc -std=c99".to_owned());
+    let compiler = named.clone().unwrap_or_else(|| format!("cc -std=c99 {}", sanitizer()));
     let mut words = compiler.split_whitespace();
     let name = Path::new(source).file_stem().expect("a name").to_str().expect("text");
     // Each compiler's apart, as several may run at once.
@@ -54,7 +61,14 @@ fn build(source: &str) -> Option<PathBuf> {
 
 fn run(source: &str, arguments: &[PathBuf]) {
     let Some(program) = build(source) else { return };
-    let output = Command::new(&program).args(arguments).output().expect("a program that was built starts");
+    let mut command = Command::new(&program);
+    // Sanitizers end a process that asks for more memory than there is. The library must be told that there is none.
+    for options in ["ASAN_OPTIONS", "TSAN_OPTIONS"] {
+        if std::env::var_os(options).is_none() {
+            command.env(options, "allocator_may_return_null=1");
+        }
+    }
+    let output = command.args(arguments).output().expect("a program that was built starts");
     std::fs::remove_file(&program).expect("it can be removed");
     let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
     assert!(output.status.success(), "{source}: {}\n{out}{err}", output.status);
@@ -64,6 +78,16 @@ fn run(source: &str, arguments: &[PathBuf]) {
 #[test]
 fn errors() {
     run("tests/c/errors.c", &[]);
+}
+
+#[test]
+fn tables() {
+    run("tests/c/tables.c", &[]);
+}
+
+#[test]
+fn caches() {
+    run("tests/c/caches.c", &[]);
 }
 
 #[test]
