@@ -239,14 +239,16 @@ mod tests {
         assert_eq!(read(&Grown { new: 1 << 63, ..later }), Err((TTC_STRUCT_SIZE, 16)));
 
         // Of an earlier one: there is no more than was known then, to read and to write.
-        let mut early = [Known { size: 8, field: 3 }, Known { size: 5, field: 6 }];
-        let pointer = early.as_mut_ptr().cast::<Grown>();
+        #[repr(align(8))]
+        struct Early([Known; 2]);
+        let mut early = Early([Known { size: 8, field: 3 }, Known { size: 5, field: 6 }]);
+        let pointer = std::ptr::from_mut(&mut early).cast::<Grown>();
         // SAFETY: a struct that says how long it is, which is filled to its length.
         unsafe {
             assert_eq!(record(pointer, "early").ok(), Some(Grown { size: 8, field: 3, new: 0 }));
             assert!(fill(pointer, "early", |given| Grown { field: 4, new: u64::MAX, ..given }).is_ok());
         }
-        assert_eq!(early, [Known { size: 8, field: 4 }, Known { size: 5, field: 6 }]);
+        assert_eq!(early.0, [Known { size: 8, field: 4 }, Known { size: 5, field: 6 }]);
 
         let odd = [[8u32, 1], [0, 0]];
         // SAFETY: no struct is read at an odd place.
