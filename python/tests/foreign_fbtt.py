@@ -49,4 +49,4 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     # Deprecated in PyTorch, but not gone.
     warnings.filterwarnings("ignore", message=".*assert_allclose.*", category=FutureWarning)
-    unittest.main(load(sys.argv[1]), argv=[sys.argv[0], *sys.argv[2:]], verbosity=2)
+    unittest.main(load(sys.argv[1]), argv=[sys.argv[0], *sys.argv[2:]], verbosity=2, warnings=False)

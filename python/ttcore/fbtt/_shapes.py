@@ -1,27 +1,65 @@
 """Shapes of tensor trains, and tables from their cores."""
 
+import math
 import operator
 
 import torch
 
-from .._ttcore import Shape
-
 
 def suggested_tt_shapes(n, d=3, allow_round_up=True):
-    """``d`` factors of ``n``, or of ``n`` rounded up to a multiple of a power of ten, as even as possible.
+    """``d`` factors of ``n``, or of ``n`` rounded up to a multiple of a power of ten, as even as possible: of the highest entropy.
+    None is 1 where there are enough primes.
 
     >>> from ttcore.fbtt import suggested_tt_shapes
     >>> suggested_tt_shapes(10_131_227), suggested_tt_shapes(16, allow_round_up=False), suggested_tt_shapes(1000, d=4)
     ([200, 220, 250], [2, 2, 4], [5, 5, 5, 8])
 
-    For more than three the order is that of ``tt_embeddings_ops``: the smaller half between the larger one.
+    Of more than three factors every other one is of the smaller half, as in ``tt_embeddings_ops``.
     """
     n, d = operator.index(n), operator.index(d)
-    shape = Shape.paper(n, 1, d, 1) if allow_round_up else Shape.paper(1, n, d, 1)
-    factors = sorted(shape.row_factors if allow_round_up else shape.col_factors)
-    small, large = factors[: d // 2], factors[d // 2 :]
-    ordered = [factor for pair in zip(small, large) for factor in pair]
-    return ordered + large[len(small) :]
+    if n < 1 or d < 1:
+        raise ValueError(f"there are no {d} factors of {n}")
+    powers = [10**k for k in range(len(str(n)))] if allow_round_up else [1]
+    # Of equal ones the first.
+    return max((_most_even(-(-n // power) * power, d) for power in powers), key=_entropy)
+
+
+def _most_even(n, d):
+    primes, rest, prime = [], n, 2
+    while rest > 1:
+        prime = rest if prime * prime > rest else prime
+        while rest % prime == 0:
+            primes.append(prime)
+            rest //= prime
+        prime += 1
+    if len(primes) <= d:
+        return _alternating([1] * (d - len(primes)) + primes)
+    divisors = {1}
+    for prime in primes:
+        divisors |= {prime * divisor for divisor in divisors}
+    return max(map(_alternating, _splits(n, d, sorted(divisors - {1}))), key=_entropy)
+
+
+def _splits(n, d, divisors):
+    """All ascending lists of ``d`` of the divisors with product ``n``."""
+    if d == 1:
+        yield from [[n]] if divisors and n >= divisors[0] else []
+        return
+    for at, factor in enumerate(divisors):
+        if factor**d > n:
+            return
+        if n % factor == 0:
+            yield from ([factor, *others] for others in _splits(n // factor, d - 1, divisors[at:]))
+
+
+def _alternating(factors):
+    small, large = factors[: len(factors) // 2], factors[len(factors) // 2 :]
+    return [factor for pair in zip(small, large) for factor in pair] + large[len(small) :]
+
+
+def _entropy(factors):
+    shares = [factor / sum(factors) for factor in factors]
+    return -sum(share * math.log(share) for share in shares)
 
 
 def tt_matrix_to_full(tt_p_shapes, tt_q_shapes, tt_ranks, tt_cores, tt_permute=None):
