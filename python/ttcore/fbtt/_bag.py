@@ -4,9 +4,9 @@ import math
 import operator
 
 import torch
+import torch.distributed as dist
 from torch import nn
 
-from .. import _settings
 from .._tables import Tables
 from .._ttcore import Shape
 from . import _init, _memory, _optim
@@ -48,8 +48,8 @@ class TableBatchedTTEmbeddingBag(Cached, nn.Module):
         tt_cores: the cores, parameters ``[T, p_k, R_{k-1} q_k R_k]``.
         optimizer_state: state of the rule, a tensor for each core.
         cache_weight: the cached rows ``[cache_size, embedding_dim]``, a parameter; ``[0, embedding_dim]`` until there are any.
-        fused_replicas: whether updates by backward are allowed in a process group of several, whose tables then go their own
-            ways; ``False`` at first.
+        fused_replicas: whether updates by backward, and caches, are allowed in a process group of several, whose tables then go
+            their own ways; ``False`` at first.
     """
 
     def __init__(
@@ -136,6 +136,7 @@ class TableBatchedTTEmbeddingBag(Cached, nn.Module):
         ]
         return self._with_cached_rows(tables[0]) if self.num_tables == 1 else torch.stack(tables)
 
+    @torch.compiler.disable
     def forward(self, indices, offsets, warmup=True, per_sample_weights=None):
         """Sums of rows, ``[T, B, embedding_dim]``.
 
@@ -154,30 +155,36 @@ class TableBatchedTTEmbeddingBag(Cached, nn.Module):
             return out.unsqueeze(0)
         return out.view(out.size(0), self.num_tables, self.embedding_dim).transpose(0, 1).contiguous()
 
-    @torch.compiler.disable(reason="the tables of ttcore.fbtt are not traced")
     def _lookup(self, indices, offsets, weights):
         bags = max(offsets.numel() - 1, 0) // self.num_tables if isinstance(offsets, torch.Tensor) else 0
         parts = self._parts()
         call = Call(self, indices, offsets, bags, parts)
         if torch.is_grad_enabled():
-            wanted = [part.requires_grad for part in parts]
+            wanted = [part.requires_grad for part in parts if part.numel()]
             if self.sparse and any(wanted):
                 if not all(wanted):
                     raise ValueError("some cores need no gradient and others do, but backward updates all of them or none")
-                _settings.alone(self)
+                self._same_in_all_processes("is updated by each process on its own", "sparse=False with an optimiser")
             if any(wanted) or (weights is not None and weights.requires_grad):
                 out = Lookup.apply(call, weights, *parts)
                 self._seen(indices)
                 return out
         return call.run(weights, train=False)
 
+    def _same_in_all_processes(self, what, instead):
+        if not self.fused_replicas and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+            raise RuntimeError(
+                f"a table that {what} would not stay the same in all of them: use {instead}, or set fused_replicas = True"
+            )
+
     def _parts(self):
-        parts, cached = list(self.tt_cores), self.cache_weight
-        return parts if cached is None or cached.numel() == 0 else [*parts, cached]
+        # Those of `functional_call` are there, too; to iterate over the list takes longer.
+        parts, cached = [*self.tt_cores._parameters.values()], self.cache_weight
+        return parts if cached is None else [*parts, cached]
 
     def _state_parts(self):
         parts, cached = list(self.optimizer_state), self.cache_optimizer_state
-        return parts if cached is None or cached.numel() == 0 else [*parts, cached]
+        return parts if cached is None else [*parts, cached]
 
     @torch.no_grad()
     def _gather(self):
@@ -267,6 +274,7 @@ class TTEmbeddingBag(TableBatchedTTEmbeddingBag):
             enforce_embedding_dim,
         )
 
+    @torch.compiler.disable
     def forward(self, indices, offsets, warmup=True, per_sample_weights=None):
         """Sums of rows, ``[B, embedding_dim]``, for offsets ``[B + 1]``: see :meth:`TableBatchedTTEmbeddingBag.forward`."""
         return self._lookup(indices, offsets, per_sample_weights)

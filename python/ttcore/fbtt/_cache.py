@@ -3,7 +3,6 @@
 import operator
 
 import torch
-import torch.distributed as dist
 from torch import nn
 
 from .._tables import Tables
@@ -29,7 +28,8 @@ class Cached:
         self.hashtbl_size = operator.index(hashtbl_size) if hashtbl_size > 0 else max(2 * self.cache_size, 1024)
         if self.use_cache and self.hashtbl_size < self.cache_size:
             raise ValueError(f"hashtbl_size, {self.hashtbl_size}, is smaller than cache_size, {self.cache_size}")
-        self._pending = []
+        #: Lookups not counted yet, and their number.
+        self._pending, self._waiting = [], 0
         for name, tensor in zip(_NAMES, _counts.empty()):
             if self.use_cache or name != "cache_freq":
                 self.register_buffer(name, tensor)
@@ -58,12 +58,16 @@ class Cached:
         """Chooses the cached rows anew: those looked up most. They are loaded from the cores, with new state; rows that stay
         keep what they learned, that of others is lost. Then all counts halve.
 
+        The first time, :attr:`cache_weight` gets its numbers. An optimiser that has state for it by then, as Adagrad has from
+        the first, is to be made anew.
+
         Raises:
-            RuntimeError: in a process group of several with gradients, whose ranks would choose other rows.
+            RuntimeError: in a process group of several, which would choose other rows: see :attr:`fused_replicas`.
         """
         if not self.use_cache:
             return
-        self._apart()
+        if not self.sparse:
+            self._same_in_all_processes("caches rows by the lookups of one process", "ttcore.TTEmbeddingBag, or use_cache=False")
         self._count_seen()
         known = self._known()
         counts = _counts.top(known, self.cache_size)
@@ -81,16 +85,9 @@ class Cached:
     def reset_cache(self):
         """Forgets what was counted, and holds no rows."""
         if self.use_cache:
-            self._pending.clear()
+            self._forget()
             self._know(_counts.empty())
             self._allocate(False)
-
-    def _apart(self):
-        if not self.sparse and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-            raise RuntimeError(
-                "each process counted its own lookups and would cache other rows: "
-                "use ttcore.TTEmbeddingBag, whose refresh() counts together, or use_cache=False"
-            )
 
     def _seen(self, indices):
         if self.use_cache and self.training:
@@ -99,13 +96,17 @@ class Cached:
     def _see(self, indices):
         # A copy: the caller may fill the tensor anew.
         self._pending.append(indices.clone())
-        if sum(map(len, self._pending)) > max(_counts.PENDING, self.hashtbl.numel()):
+        self._waiting += indices.numel()
+        if self._waiting > max(_counts.PENDING, self.hashtbl.numel()):
             self._count_seen()
 
     def _count_seen(self):
         if self._pending:
             self._know(_counts.add(self._known(), self._pending, self.hashtbl_size))
-            self._pending.clear()
+            self._forget()
+
+    def _forget(self):
+        self._pending, self._waiting = [], 0
 
     def _known(self):
         return tuple(getattr(self, name) for name in _NAMES)
@@ -150,9 +151,11 @@ class Cached:
             known = _counts.check([state_dict[key] for key in keys], self.num_embeddings, self.cache_size)
         except ValueError as error:
             errors.append(str(error))
+            # All stays as it is.
+            state_dict.update((key, getattr(self, name)) for key, name in zip(keys, _NAMES))
             return
         there = bool((known[2] >= 0).any())
-        self._pending.clear()
+        self._forget()
         self._allocate(there)
         for key, name, tensor in zip(keys, _NAMES, known):
             state_dict[key] = tensor

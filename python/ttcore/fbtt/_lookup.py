@@ -32,7 +32,9 @@ class Lookup(torch.autograd.Function):
             rows = (None,) * call.memory.size(0) if memory is None else memory.unbind(0)
             call.under_way.backward(call.memory.unbind(0), grad_out, tuple(rows), grad_weights)
             if memory is not None:
-                grads = [view if need else None for view, need in zip(_memory.views(memory, parts), needs[2:])]
+                # A cache that holds nothing yet has no gradient: optimisers would keep state of that size.
+                views = zip(_memory.views(memory, parts), needs[2:])
+                grads = [view if need and view.numel() else None for view, need in views]
         return (None, grad_weights, *grads)
 
 

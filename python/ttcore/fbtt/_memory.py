@@ -14,7 +14,7 @@ def holds(memory, parts):
     tables, width = memory.shape
     at, end = memory.data_ptr(), memory.data_ptr() + width * memory.element_size()
     for part in parts:
-        if part.data_ptr() != at or part.dtype != memory.dtype:
+        if part.numel() and (part.data_ptr() != at or part.dtype != memory.dtype):
             return False
         at += part.numel() // tables * memory.element_size()
     return at == end
