@@ -8,7 +8,7 @@ from torch import nn
 from .._tables import Tables
 from . import _counts
 
-#: What is counted, by ascending row: row numbers, how often each was looked up, and the row of ``cache_weight`` that holds it or -1.
+#: What is counted, by ascending row: row numbers, how often each was looked up, which row of ``cache_weight`` holds it or -1.
 _NAMES = ("hashtbl", "cache_freq", "cache_state")
 
 
@@ -24,7 +24,7 @@ class Cached:
         if self.use_cache and self.num_tables != 1:
             raise ValueError(f"a cache is of one table, not of {self.num_tables}")
         rows, dim = self.num_embeddings, self.embedding_dim
-        self.cache_size = operator.index(cache_size) if cache_size > 0 else max(rows // 10, 1)
+        self.cache_size = min(operator.index(cache_size), rows) if cache_size > 0 else max(rows // 10, 1)
         self.hashtbl_size = operator.index(hashtbl_size) if hashtbl_size > 0 else max(2 * self.cache_size, 1024)
         if self.use_cache and self.hashtbl_size < self.cache_size:
             raise ValueError(f"hashtbl_size, {self.hashtbl_size}, is smaller than cache_size, {self.cache_size}")
@@ -67,13 +67,15 @@ class Cached:
         if not self.use_cache:
             return
         if not self.sparse:
-            self._same_in_all_processes("caches rows by the lookups of one process", "ttcore.TTEmbeddingBag, or use_cache=False")
+            what, instead = "caches rows by the lookups of one process", "ttcore.TTEmbeddingBag, or use_cache=False"
+            self._same_in_all_processes(what, instead)
         self._count_seen()
         known = self._known()
         counts = _counts.top(known, self.cache_size)
         if not counts:
             return
         self._allocate(True)
+        self._gather()
         session = self._tables.session(self._memory.dtype)
         session.set_cache(0, _counts.cached(known, self.cache_size), counts)
         states = self._state_rows() if self.sparse else (self._memory.new_empty(0),)

@@ -1,4 +1,4 @@
-"""How often rows were looked up: tensors ``(rows, counts, slots)``, by ascending row. A slot is where the row is cached, or -1."""
+"""How often rows were looked up: tensors ``(rows, counts, slots)``, by ascending row. A slot is where it is cached, or -1."""
 
 import torch
 
@@ -8,14 +8,14 @@ PENDING = 1 << 16
 
 def empty():
     """Nothing was counted."""
-    return torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int32)
+    return tuple(torch.empty(0, dtype=dtype, device="cpu") for dtype in (torch.int64, torch.int64, torch.int32))
 
 
 def add(known, seen, room):
     """Adds lookups, a list of tensors. When more than ``room`` rows would be known, all counts halve until enough fall to zero;
     rows in the cache stay."""
     rows, counts = torch.unique(torch.cat(seen), return_counts=True)
-    slots = torch.full(rows.shape, -1, dtype=torch.int32)
+    slots = rows.new_full(rows.shape, -1, dtype=torch.int32)
     rows, counts, slots = merge(*(torch.cat(pair) for pair in zip(known, (rows, counts, slots))))
     while rows.numel() > room:
         rows, counts, slots = halve((rows, counts, slots))
@@ -26,7 +26,7 @@ def merge(rows, counts, slots):
     """Makes one of what is known twice of a row."""
     rows, place = torch.unique(rows, return_inverse=True)
     total = torch.zeros_like(rows).index_add_(0, place, counts)
-    slot = torch.full(rows.shape, -1, dtype=torch.int32).scatter_reduce_(0, place, slots, "amax")
+    slot = rows.new_full(rows.shape, -1, dtype=torch.int32).scatter_reduce_(0, place, slots, "amax")
     return rows, total, slot
 
 
@@ -49,7 +49,7 @@ def top(known, count):
 def cached(known, size):
     """The row in each slot, -1 for none."""
     rows, _, slots = known
-    out = torch.full((size,), -1, dtype=torch.int64)
+    out = rows.new_full((size,), -1)
     out[slots[slots >= 0].long()] = rows[slots >= 0]
     return out.tolist()
 
@@ -57,12 +57,11 @@ def cached(known, size):
 def with_slots(known, in_slots):
     """The same counts, with these rows in the slots."""
     rows, counts, slots = known
-    in_slots = torch.tensor(in_slots, dtype=torch.int64)
+    in_slots = rows.new_tensor(in_slots)
     taken = (in_slots >= 0).nonzero().flatten()
-    nothing = torch.zeros(taken.shape, dtype=torch.int64)
     return merge(
         torch.cat([rows, in_slots[taken]]),
-        torch.cat([counts, nothing]),
+        torch.cat([counts, torch.zeros_like(taken)]),
         torch.cat([torch.full_like(slots, -1), taken.int()]),
     )
 

@@ -1,7 +1,7 @@
 """Tensors side by side in one memory, as native calls want the numbers of a table.
 
-Part ``k`` is a tensor ``[tables, ..]``, of which each table has ``n_k`` numbers; the memory is ``[tables, n_1 + n_2 + ..]``. With
-one table, a part may have any shape.
+Part ``k`` is a tensor ``[tables, ..]``, of which each table has ``n_k`` numbers; the memory is ``[tables, n_1 + n_2 + ..]``.
+With one table, a part may have any shape.
 """
 
 from torch import nn

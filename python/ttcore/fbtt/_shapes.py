@@ -7,8 +7,8 @@ import torch
 
 
 def suggested_tt_shapes(n, d=3, allow_round_up=True):
-    """``d`` factors of ``n``, or of ``n`` rounded up to a multiple of a power of ten, as even as possible: of the highest entropy.
-    None is 1 where there are enough primes.
+    """``d`` factors of ``n``, or of ``n`` rounded up to a multiple of a power of ten, of the highest entropy: as
+    even as possible. None is 1 where there are enough primes.
 
     >>> from ttcore.fbtt import suggested_tt_shapes
     >>> suggested_tt_shapes(10_131_227), suggested_tt_shapes(16, allow_round_up=False), suggested_tt_shapes(1000, d=4)
