@@ -1,13 +1,12 @@
 """The interface of ``tt_embeddings_ops``: shapes, cores as tables, and what cores are drawn from."""
 
-import doctest
 import math
 
 import pytest
 import torch
 
 from ttcore.fbtt import BufferList, OptimType, TableBatchedTTEmbeddingBag, TTEmbeddingBag
-from ttcore.fbtt import _bag, _shapes, suggested_tt_shapes, tt_matrix_to_full
+from ttcore.fbtt import suggested_tt_shapes, tt_matrix_to_full
 
 
 @pytest.mark.parametrize(
@@ -123,9 +122,3 @@ def test_buffer_list():
     buffers = BufferList("state", [torch.zeros(1)]).append(torch.ones(2)).extend([torch.ones(3)])
     assert len(buffers) == 3 and [a.numel() + b.numel() for a in buffers for b in buffers] == [2, 3, 4, 3, 4, 5, 4, 5, 6]
     assert list(buffers.state_dict()) == ["state0", "state1", "state2"] and buffers[-1].numel() == 3
-
-
-def test_examples():
-    for module in _bag, _shapes:
-        result = doctest.testmod(module)
-        assert result.attempted and not result.failed
