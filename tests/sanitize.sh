@@ -4,7 +4,7 @@
 #     tests/sanitize.sh address     AddressSanitizer with leak detection: the whole suite
 #     tests/sanitize.sh emulator    the same for the CUDA kernels, compiled for the host, and all around them
 #     tests/sanitize.sh thread      ThreadSanitizer, the standard library included: whatever runs on several threads
-#     tests/sanitize.sh miri        Miri, the definition of Rust: parts of ttcore, and the CPU backend without vector instructions
+#     tests/sanitize.sh miri        Miri, the definition of Rust: parts of ttcore, the CPU backend without vector instructions, the C ABI
 #     tests/sanitize.sh valgrind    memcheck: kernels up to AVX2, which is what it knows
 #
 # Further arguments replace the choice of tests, as for `cargo test`. PROPTEST_CASES says how many cases a property has. All
@@ -46,6 +46,7 @@ miri)
         # What needs no inline assembly, which libm has and Miri does not know; without a test that counts to 10,000.
         miri -p ttcore --lib -- bags:: cache:: --skip the_counter_is_bounded
         miri -p ttcore-cpu --lib -- --skip simd::
+        miri -p ttcore-capi --lib --test allocation
         miri -p ttcore-tests --test equivalence -- f32::reference::portable_3 f32::portable_has_the_same_bits
     fi
     ;;

@@ -129,16 +129,17 @@ pub(crate) struct Table {
 #[pymethods]
 impl Table {
     /// A table held by cores of a shape, or, without one, as `rows x dim` numbers. `rule` is `"sgd"`, `"adagrad"`,
-    /// `"adam"` or `"adagrad_norm"`.
+    /// `"adam"` or `"adagrad_norm"`. Of a cache, `max_counted` is how many rows are counted.
     #[new]
-    #[pyo3(signature = (shape = None, rows = 0, dim = 0, *, cache_rows = 0, mode = "sum", padding_idx = None, rule = "sgd",
-                        eps = None, betas = None))]
+    #[pyo3(signature = (shape = None, rows = 0, dim = 0, *, cache_rows = 0, max_counted = None, mode = "sum",
+                        padding_idx = None, rule = "sgd", eps = None, betas = None))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         shape: Option<&Shape>,
         rows: u64,
         dim: usize,
         cache_rows: usize,
+        max_counted: Option<usize>,
         mode: &str,
         padding_idx: Option<u64>,
         rule: &str,
@@ -156,6 +157,9 @@ impl Table {
         };
         if cache_rows > 0 {
             config = raised(config.with_cache(cache_rows))?;
+        }
+        if let Some(rows) = max_counted {
+            config = config.with_max_counted(rows);
         }
         let (beta1, beta2) = betas.unwrap_or((0.9, 0.999));
         let numbers = [("eps", eps.unwrap_or(0.0), f64::MAX), ("beta1", beta1, 1.0), ("beta2", beta2, 1.0)];

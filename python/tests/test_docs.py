@@ -14,7 +14,10 @@ import torch
 HERE = pathlib.Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("name", ["ttcore", "ttcore.nn", "ttcore.collection", "ttcore.config", "ttcore.keyed"])
+MODULES = ["ttcore", "ttcore.nn", "ttcore.collection", "ttcore.config", "ttcore.keyed", "ttcore.fbtt._bag", "ttcore.fbtt._shapes"]
+
+
+@pytest.mark.parametrize("name", MODULES)
 def test_examples_of_docstrings(name):
     found = doctest.testmod(importlib.import_module(name))
     assert found.attempted > 0 and found.failed == 0

@@ -65,6 +65,7 @@ class Table:
         dim: int = 0,
         *,
         cache_rows: int = 0,
+        max_counted: int | None = None,
         mode: Literal["sum", "mean"] = "sum",
         padding_idx: int | None = None,
         rule: Literal["sgd", "adagrad", "adam", "adagrad_norm"] = "sgd",

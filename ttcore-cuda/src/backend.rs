@@ -254,7 +254,7 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
         plan.check::<F>("group", &group.layout, group.make)?;
         let shape = check::table(&plan.layout, table)?;
         // After an error the host may hold a batch that the device does not.
-        if group.bags > 0 {
+        if group.rows > 0 {
             group.host.tables()[table].touched(shape, visit);
         }
         Ok(())

@@ -160,7 +160,7 @@ impl<'c, F: Element, D: Device> Step<'c, F, D> {
                 self.dense_rows(of, grad_out)?;
             }
             // Without bags there were no fused launches.
-            if of.sink.visits_all() && (self.bags == 0 || !self.plan.is_fused(t)) {
+            if of.sink.visits_all() && (self.rows == 0 || !self.plan.is_fused(t)) {
                 self.untouched(of)?;
             }
         }
