@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import ttcore
+import ttcore.nn  # says what a tensor is
 from ttcore import _ttcore
 
 NUMBERS = [0, 1, 2, 3, 7, 16, 64, 65, 1000, 2**20, 2**31, 2**32, 2**62, 2**63 - 1, 2**64 - 1, -1]
