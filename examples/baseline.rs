@@ -59,14 +59,13 @@ impl RustCall {
         Ok(Self { session, threads, worker, batch, rows: shape.rows(), params, grads, out, ones })
     }
 
-    /// Groups, computes forward, and gradients of the sum of the output, from zeros.
+    /// Groups, computes forward, and gradients of the sum of the output, over those of the last call.
     pub(crate) fn call(&mut self, rows: &[u64]) -> Result<(), Error> {
         let Self { session, threads, worker, batch, params, grads, out, ones, .. } = self;
         let bags = Bags::one_per_bag(self.rows, rows, None)?;
         session.group(threads, batch, [bags], Mode::Train)?;
         session.forward(threads, worker, batch, [&params[..]], out)?;
-        grads.fill(0.0);
-        let sink = Sink::Accumulate { params: &params[..], grads: &mut grads[..] };
+        let sink = Sink::Overwrite { params: &params[..], grads: &mut grads[..] };
         session.backward(threads, worker, batch, [sink], ones, None)
     }
 }

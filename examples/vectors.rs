@@ -43,7 +43,7 @@ impl Step {
 impl Vectors {
     /// All files of single tables.
     pub(crate) fn all() -> Vec<Self> {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden");
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance/golden");
         let files = std::fs::read_dir(&directory).expect("the directory of golden vectors");
         let mut paths: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
         paths.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("tt_")));

@@ -117,6 +117,7 @@ impl<F: Element> Pass<F> {
         grad_out: &[F],
         grad_weights: Option<&mut [F]>,
     ) -> Result<(), Error> {
+        // Not overwritten: a framework wants new memory, which is zeros already wherever it is made without unsafe code.
         let sink = match grads {
             Some(grads) => Sink::Accumulate { params, grads },
             None => Sink::Frozen { params },
