@@ -59,13 +59,14 @@ impl RustCall {
         Ok(Self { session, threads, worker, batch, rows: shape.rows(), params, grads, out, ones })
     }
 
-    /// Groups, computes forward, and gradients of the sum of the output, over those of the last call.
+    /// Groups, computes forward, and gradients of the sum of the output, from zeros.
     pub(crate) fn call(&mut self, rows: &[u64]) -> Result<(), Error> {
         let Self { session, threads, worker, batch, params, grads, out, ones, .. } = self;
         let bags = Bags::one_per_bag(self.rows, rows, None)?;
         session.group(threads, batch, [bags], Mode::Train)?;
         session.forward(threads, worker, batch, [&params[..]], out)?;
-        let sink = Sink::Overwrite { params: &params[..], grads: &mut grads[..] };
+        grads.fill(0.0);
+        let sink = Sink::Accumulate { params: &params[..], grads: &mut grads[..] };
         session.backward(threads, worker, batch, [sink], ones, None)
     }
 }
