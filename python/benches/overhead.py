@@ -2,9 +2,9 @@
 
     python benches/overhead.py            # builds benches/step.rs
 
-Tables of 8 rows show what is the same for tables of any size. A step is forward and backward of one lookup a bag, drawn from all rows: with gradients handed over, and fused with SGD.
-PyTorch's is ``nn.EmbeddingBag(sparse=True)`` with ``optim.SGD``. Numbers are microseconds: each the lowest of the medians
-of several rounds, in which all take turns.
+Tables of 8 rows show what is the same for tables of any size. A step is forward and backward of one lookup a bag, drawn from
+all rows: with gradients handed over, and fused with SGD. PyTorch's is ``nn.EmbeddingBag(sparse=True)`` with ``optim.SGD``.
+Numbers are microseconds: each the lowest of the medians of several rounds, in which all take turns.
 """
 
 import argparse

@@ -29,7 +29,8 @@ def test_examples_of_the_readme():
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         exec("\n".join(blocks), {})
-    assert said.getvalue().strip() == f"{torch.Size([128, 16])} {torch.Size([128, 32])}"
+    want = f"{torch.Size([2, 16])} 1817600", f"{torch.Size([128, 16])} {torch.Size([128, 32])}"
+    assert tuple(said.getvalue().splitlines()) == want
 
 
 def test_dlrm(capsys, monkeypatch):

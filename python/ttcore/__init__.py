@@ -1,6 +1,6 @@
 """TT-Rec: embedding tables as tensor trains.
 
-A table with ``M`` rows and ``N`` columns is held as a product of small cores, a hundred to a thousand times smaller, and is
+A table with ``M`` rows and ``N`` columns is held as a product of small cores, millions of rows in a few megabytes, and is
 looked up and trained in that form. With PyTorch there are modules::
 
     import torch, ttcore
@@ -21,7 +21,12 @@ PyTorch is imported when the first of its modules is asked for.
 
 import os
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
+
+if find_spec(f"{__name__}._ttcore") is None:
+    # Where Python is started beside the sources, they hide what is installed.
+    raise ImportError(f"{__path__[0]} has no native module: start Python in another folder, or build it by `maturin develop`")
 
 from . import _ttcore
 from ._ttcore import Shape

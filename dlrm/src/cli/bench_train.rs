@@ -17,8 +17,8 @@ use super::report;
 
 /// Measure one training iteration of a whole model, phase by phase, on random samples.
 ///
-/// Times are medians over the iterations, in 32-bit floating point with SGD, cores with AdaGrad-Norm. Reading data is not measured: the batches are
-/// in memory.
+/// Times are medians over the iterations, in 32-bit floating point with SGD, cores with AdaGrad-Norm. Reading data is not
+/// measured: the batches are in memory.
 #[derive(ClapArgs)]
 #[command(after_help = "Examples:
   dlrm bench train                                   Criteo Kaggle, its seven largest tables as tensor trains

@@ -28,7 +28,7 @@ class Lookup(torch.autograd.Function):
         if ctx.fused:
             call.update(parts, grad_out, ctx.lr, grad_weights)
         else:
-            memory = torch.zeros_like(call.memory) if any(needs[2:]) else None
+            memory = torch.empty_like(call.memory) if any(needs[2:]) else None
             rows = (None,) * call.memory.size(0) if memory is None else memory.unbind(0)
             call.under_way.backward(call.memory.unbind(0), grad_out, tuple(rows), grad_weights)
             if memory is not None:

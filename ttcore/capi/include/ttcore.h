@@ -543,8 +543,8 @@ typedef struct ttc_sink {
    */
   const struct ttc_view_mut *params;
   /**
-   * `[parameters]` of gradients to add to or to write; or `[state]`, as the rule of the update has it, zeros to begin with. NULL for a
-   * frozen table.
+   * `[parameters]` of gradients to add to or to write; or `[state]`, as the rule of the update has it, zeros to begin with.
+   * NULL for a frozen table.
    */
   const struct ttc_view_mut *memory;
   /**
@@ -598,7 +598,7 @@ typedef struct ttc_table {
    */
   size_t cache_slots;
   /**
-   * How many rows the cache counts at most; 0 for 16 a slot.
+   * How many rows the cache counts at most; 0 for 16 a slot, at least 1024.
    */
   size_t max_counted;
   /**

@@ -79,7 +79,7 @@ pub struct ttc_table {
     pub rank: usize,
     /// How many of the most frequent rows of a tensor train are held as they are; 0 for none.
     pub cache_slots: usize,
-    /// How many rows the cache counts at most; 0 for 16 a slot.
+    /// How many rows the cache counts at most; 0 for 16 a slot, at least 1024.
     pub max_counted: usize,
     /// The update rule; NULL for AdaGrad-Norm of a tensor train and SGD of a dense table.
     pub rule: *const ttc_rule,
@@ -104,6 +104,11 @@ records!(ttc_rule, ttc_table);
 /// A value that is none of an enumeration.
 pub(crate) fn unknown(what: &str, value: u32) -> Box<ttc_error> {
     ttc_error::new(TTC_ENUM, format!("there is no {what} {value}")).value(value)
+}
+
+/// That a field without a meaning is zero: one day it may have one.
+pub(crate) fn unreserved(value: u32) -> Outcome {
+    if value == 0 { Ok(()) } else { Err(unknown("use of a reserved field with", value)) }
 }
 
 /// The rule of a table or an update, as the two that a table has: `cores` says whether it has any.
@@ -162,9 +167,7 @@ pub(crate) unsafe fn config(table: &ttc_table) -> Outcome<TableConfig> {
     if table.frozen != 0 {
         config = config.frozen();
     }
-    if table.reserved != 0 {
-        return Err(unknown("use of a reserved field with", table.reserved));
-    }
+    unreserved(table.reserved)?;
     let mut init = CoreInit::default()
         .with_entries(match table.init_entries {
             TTC_SAMPLED_GAUSSIAN => Entries::SampledGaussian,

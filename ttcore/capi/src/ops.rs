@@ -5,7 +5,7 @@ use ttcore::{Mode, TableConfig, Update};
 use ttcore_cpu::Cpu;
 
 use crate::bags::ttc_bags;
-use crate::config::{numbers, or_one, rule, ttc_rule, unknown};
+use crate::config::{numbers, or_one, rule, ttc_rule, unknown, unreserved};
 use crate::error::{Outcome, TTC_SETTING, ttc_error};
 use crate::handle::call;
 use crate::record::{Records, record, records};
@@ -24,7 +24,6 @@ pub const TTC_ACCUMULATE: u32 = 1;
 pub const TTC_UPDATE: u32 = 2;
 /// Nothing is computed for the table.
 pub const TTC_FROZEN: u32 = 3;
-
 /// Gradients are written to `memory`, whatever was there: zeros where the batch touches nothing.
 pub const TTC_OVERWRITE: u32 = 4;
 
@@ -56,8 +55,8 @@ pub struct ttc_sink {
     pub kind: u32,
     /// `[parameters]`, as they were in forward; written only by an update.
     pub params: *const ttc_view_mut,
-    /// `[parameters]` of gradients to add to or to write; or `[state]`, as the rule of the update has it, zeros to begin with. NULL for a
-    /// frozen table.
+    /// `[parameters]` of gradients to add to or to write; or `[state]`, as the rule of the update has it, zeros to begin with.
+    /// NULL for a frozen table.
     pub memory: *const ttc_view_mut,
     /// For an update.
     pub update: *const ttc_update,
@@ -92,6 +91,7 @@ pub(crate) unsafe fn typed_sink<'a, F: Number>(
         TTC_UPDATE => {
             // SAFETY: the caller's.
             let given = unsafe { record(sink.update, "update") }?;
+            unreserved(given.reserved)?;
             // SAFETY: the caller's.
             let rule = unsafe { rule(given.rule, config.table().cores().is_some()) }?;
             let (rule, core_rule) = rule.unwrap_or((config.rule(), config.core_rule()));

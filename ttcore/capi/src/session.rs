@@ -1,14 +1,12 @@
 //! Handles: a session, the workers that compute for it and the batches that go through it.
 
-use std::sync::Arc;
-use std::sync::RwLockReadGuard;
-use std::sync::RwLockWriteGuard;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, RwLockReadGuard, RwLockWriteGuard};
 
 use ttcore::{Layout, TableConfig};
 use ttcore_cpu::{Cpu, Threads};
 
-use crate::config::{config, numbers, ttc_table};
+use crate::config::{config, numbers, ttc_table, unreserved};
 use crate::error::{Outcome, TTC_CLOSED, TTC_DTYPE, TTC_OTHER_SESSION, TTC_SYSTEM, ttc_error};
 use crate::handle::{Guarded, InUse, call, null, required};
 use crate::record::{Records, record, records};
@@ -179,6 +177,7 @@ pub unsafe extern "C" fn ttc_session_new(
     let make = || {
         // SAFETY: the caller's, as said above.
         let (options, tables) = unsafe { (record(options, "options")?, Records::new(tables, count, "tables")?) };
+        unreserved(options.reserved)?;
         let mut configs = Vec::new();
         for (number, table) in tables.iter().enumerate() {
             // SAFETY: the caller's, as said above.

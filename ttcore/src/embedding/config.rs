@@ -189,16 +189,29 @@ impl TableConfig {
 
     /// That the numbers make sense, those of table `table`.
     pub(super) fn check(&self, table: usize) -> Result<(), Error> {
-        let rates = [
-            ("learning rate multiplier", self.lr_multiplier),
-            ("learning rate multiplier of the cores", self.core_lr_multiplier),
+        let (eps, beta1, beta2) = match self.rule {
+            Rule::Sgd => (0.0, 0.0, 0.0),
+            Rule::Adagrad { eps } => (eps, 0.0, 0.0),
+            Rule::Adam { beta1, beta2, eps } => (eps, beta1, beta2),
+        };
+        let core_eps = match self.core_rule {
+            CoreRule::ElementWise => 0.0,
+            CoreRule::AdagradNorm { eps } => eps,
+        };
+        // Each with what it must be below.
+        let numbers = [
+            ("learning rate multiplier", self.lr_multiplier, f64::INFINITY),
+            ("learning rate multiplier of the cores", self.core_lr_multiplier, f64::INFINITY),
+            ("standard deviation", self.init.std.unwrap_or(0.0), f64::INFINITY),
+            ("eps of the rule", eps, f64::INFINITY),
+            ("eps of the rule of the cores", core_eps, f64::INFINITY),
+            ("beta1", beta1, 1.0),
+            ("beta2", beta2, 1.0),
         ];
-        for (what, value) in rates.into_iter().chain(self.init.std.map(|std| ("standard deviation", std))) {
-            if !(value >= 0.0 && value.is_finite()) {
-                return Err(Error::Setting { what, table, value });
-            }
+        match numbers.into_iter().find(|&(_, value, end)| !(value >= 0.0 && value < end)) {
+            Some((what, value, _)) => Err(Error::Setting { what, table, value }),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     pub(super) fn cache(&self) -> Result<Option<FrequencyCache>, Error> {
@@ -206,5 +219,35 @@ impl TableConfig {
         let slots = self.table.dense_rows() as usize;
         let max_counted = self.max_counted.unwrap_or(FrequencyCache::default_max_counted(slots));
         cached.then(|| FrequencyCache::new(slots, max_counted)).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_make_no_sense_are_refused() {
+        let config = || TableConfig::tt(TtShape::paper(100, 4, 2, 2).unwrap());
+        let adam = |beta1, beta2, eps| config().with_rule(Rule::Adam { beta1, beta2, eps });
+        let refused = |config: TableConfig| match config.check(3) {
+            Err(Error::Setting { what, table: 3, .. }) => what,
+            other => panic!("{other:?}"),
+        };
+        for nonsense in [-1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(refused(config().with_lr_multiplier(nonsense)), "learning rate multiplier");
+            assert_eq!(refused(config().with_core_lr_multiplier(nonsense)), "learning rate multiplier of the cores");
+            assert_eq!(refused(config().with_init(CoreInit::default().with_std(nonsense))), "standard deviation");
+            assert_eq!(refused(config().with_rule(Rule::Adagrad { eps: nonsense })), "eps of the rule");
+            assert_eq!(refused(adam(0.9, 0.999, nonsense)), "eps of the rule");
+            assert_eq!(
+                refused(config().with_core_rule(CoreRule::AdagradNorm { eps: nonsense })),
+                "eps of the rule of the cores"
+            );
+            assert_eq!(refused(adam(nonsense, 0.999, 1e-8)), "beta1");
+        }
+        assert_eq!(refused(adam(0.9, 1.0, 1e-8)), "beta2");
+        assert_eq!(adam(0.0, 0.999, 0.0).check(3), Ok(()));
+        assert_eq!(config().check(3), Ok(()));
     }
 }

@@ -212,6 +212,9 @@ static void sinks(model *of) {
     update.lr = INFINITY;
     FAILS(BACKWARD, TTC_SETTING);
     update.lr = 0;
+    update.reserved = 7;
+    FAILS_AT(BACKWARD, TTC_ENUM, 0, -1, 7);
+    update.reserved = 0;
     OK(BACKWARD);
 #undef BACKWARD
 }
@@ -224,6 +227,12 @@ static void handles(model *of) {
     size_t slots = 0, counts = 0;
     ttc_statistics statistics[2];
     other = of->tables[1];
+    of->options.reserved = 7;
+    FAILS_AT(ttc_session_new(of->tables, 2, &of->options, &session), TTC_ENUM, -1, -1, 7);
+    of->options.reserved = 0;
+    of->tables[1].reserved = 7;
+    FAILS_AT(ttc_session_new(of->tables, 2, &of->options, &session), TTC_ENUM, 1, -1, 7);
+    of->tables[1].reserved = 0;
     /* Of another session, of other numbers at that. */
     of->options.dtype = TTC_F64;
     OK(ttc_session_new(of->tables, 2, &of->options, &session));
