@@ -12,7 +12,7 @@ use ttcore_cpu::Cpu;
 
 use crate::error::{raise, raised};
 use crate::input::Input;
-use crate::pass::{Pass, numbers};
+use crate::pass::{Pass, apart, numbers};
 use crate::pool;
 use crate::table::Table;
 use crate::tensor::Tensor;
@@ -274,6 +274,7 @@ fn refresh<F: Float>(
         let (got, tables) = (states.len(), params.len());
         return Err(raise(ttcore::Error::TableCount { what: "lists of optimiser state", got, tables }));
     }
+    apart(params.iter().chain(&states))?;
     let refreshed = raised(py.detach(|| {
         let mut session = tables.write();
         let mut worker = session.worker(&mut pool)?;
