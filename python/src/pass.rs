@@ -189,7 +189,7 @@ impl<F: Float> Typed<F> {
         call: impl FnOnce(&mut Threads, &mut Memory<F>) -> Result<(), Error> + Send,
     ) -> PyResult<()> {
         let mut threads = pool::threads(py, self.threads)?;
-        raised(py.detach(|| {
+        raised(pool::detached(py, || {
             let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
             memory.as_mut().map_or(Ok(()), |memory| call(&mut threads, memory))
         }))
