@@ -1,8 +1,8 @@
 //! The native module of the Python package `ttcore`: tables as tensor trains on memory of PyTorch.
 //!
 //! It links neither PyTorch nor anything of C++: tensors come in as Python objects, and what is read of them is an address
-//! and a shape. All that is known of tables beside their numbers is in a [`Session`](session::Session); what forward leaves
-//! for backward is a [`Pass`](pass::Pass). The interpreter is released while either computes.
+//! and a shape. All that is known of tables beside their numbers is in a `Session`; what forward leaves
+//! for backward is a `Pass`. The interpreter is released while either computes.
 //!
 //! ```text
 //! tensor.rs    Python object -> address, length, type        exchange.rs   how PyTorch says where a tensor lies

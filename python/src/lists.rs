@@ -73,10 +73,15 @@ impl Lists {
         };
         let Some(weights) = input.weights else { return Ok(None) };
         let weights = Tensor::of("per_sample_weights", weights)?;
-        let flat = [self.indices.len()];
-        let (got, want) = (weights.shape(), shape.as_ref().map_or(&flat[..], Tensor::shape));
-        if got != want {
-            return Err(refused(format!("per_sample_weights must have the shape of the input, {want:?}, not {got:?}")));
+        match shape.as_ref().map(Tensor::shape) {
+            Some(want) if weights.shape() != want => {
+                let words = format!("the shape of the input, {want:?}, not {:?}", weights.shape());
+                return Err(refused(format!("per_sample_weights must have {words}")));
+            }
+            None if weights.shape() != [self.indices.len()] => {
+                return Err(refused(format!("{} weights for {} values", weights.len(), self.indices.len())));
+            }
+            _ => {}
         }
         weights.numbers().map(Some)
     }

@@ -21,6 +21,9 @@ use crate::typed::{Float, Tables};
 /// More threads than any machine has would be started one by one.
 const MAX_THREADS: usize = 4096;
 
+/// More features than any model has would be columns one by one.
+const MAX_FEATURES: usize = 1 << 16;
+
 /// Rows expanded at a time.
 const CHUNK: u64 = 4096;
 
@@ -67,6 +70,9 @@ impl Session {
         if features.len() != tables.len() {
             let words = format!("{} numbers of features for {} tables", features.len(), tables.len());
             return Err(PyValueError::new_err(words));
+        }
+        if let Some(count) = features.iter().find(|&&count| count > MAX_FEATURES) {
+            return Err(PyValueError::new_err(format!("a table of {count} features, more than {MAX_FEATURES}")));
         }
         let any = match double {
             true => Any::F64(new(py, &tables, &features, threads)?),

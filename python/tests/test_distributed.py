@@ -52,6 +52,8 @@ def spawned(rank, work, folder, *args):
         torch.save(work(rank, *args), os.path.join(folder, f"{rank}.pt"))
     finally:
         dist.destroy_process_group()
+    # A thread of PyTorch's process group that wants the interpreter while it ends aborts the process, now and then.
+    os._exit(0)
 
 
 def two(work, folder, *args):

@@ -24,21 +24,28 @@ class _Bags(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad_out):
-        weights, *params = ctx.saved_tensors
-        params, owner, needs = tuple(params), ctx.owner, ctx.needs_input_grad
-        grad_out = plain(grad_out)
-        grad_weights = torch.empty_like(weights) if needs[3] else None
-        if owner.fused is None:
-            grads = gradients(params, needs[8:])
-            ctx.run.backward(params, grad_out, grads, grad_weights)
-        else:
-            grads = (None,) * len(params)
-            ctx.run.step(params, owner._states(), grad_out, owner.lr, grad_weights)
-            # Other graphs saw other parameters.
-            changed(params)
-        return (None, None, None, grad_weights, None, None, None, None, *grads)
+        # Gradients are asked to have gradients only where these are recorded.
+        return _once(ctx, grad_out) if torch.is_grad_enabled() else _backward(ctx, grad_out)
+
+
+def _backward(ctx, grad_out):
+    weights, *params = ctx.saved_tensors
+    params, owner, needs = tuple(params), ctx.owner, ctx.needs_input_grad
+    grad_out = plain(grad_out)
+    grad_weights = torch.empty_like(weights) if needs[3] else None
+    if owner.fused is None:
+        grads = gradients(params, needs[8:])
+        ctx.run.backward(params, grad_out, grads, grad_weights)
+    else:
+        grads = (None,) * len(params)
+        ctx.run.step(params, owner._states(), grad_out, owner.lr, grad_weights)
+        # Other graphs saw other parameters.
+        changed(params)
+    return (None, None, None, grad_weights, None, None, None, None, *grads)
+
+
+_once = once_differentiable(_backward)
 
 
 def plain(tensor):

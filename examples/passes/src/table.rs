@@ -102,8 +102,8 @@ impl<F: Element> Pass<F> {
         table.work(|session, threads, worker| session.forward(threads, worker, self.batch_mut(), [params], out))
     }
 
-    /// Gradients from that of the output, `grad_out` `[B][N]`: of the parameters into `grads` `[Table::parameters]`, whatever
-    /// was there, and of the per-sample weights into `grad_weights` `[L]`, each where it is wanted. The parameters are
+    /// Gradients from that of the output, `grad_out` `[B][N]`: of the parameters into `grads` `[Table::parameters]`, which
+    /// are zeros before, and of the per-sample weights into `grad_weights` `[L]`, each where it is wanted. The parameters are
     /// those that forward was given.
     ///
     /// # Errors
@@ -117,8 +117,9 @@ impl<F: Element> Pass<F> {
         grad_out: &[F],
         grad_weights: Option<&mut [F]>,
     ) -> Result<(), Error> {
+        // Memory made without unsafe code is zeros: overwriting it would write them once more.
         let sink = match grads {
-            Some(grads) => Sink::Overwrite { params, grads },
+            Some(grads) => Sink::Accumulate { params, grads },
             None => Sink::Frozen { params },
         };
         self.table.work(|session, threads, worker| {
