@@ -31,7 +31,7 @@ mod _ttcore {
     #[pymodule_export]
     use crate::pass::Pass;
     #[pymodule_export]
-    use crate::pool::forked;
+    use crate::pool::{forked, forking};
     #[pymodule_export]
     use crate::session::Session;
     #[pymodule_export]

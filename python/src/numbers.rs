@@ -30,6 +30,11 @@ impl<T> Numbers<T> {
         self.len
     }
 
+    /// Where they lie, in bytes.
+    pub(crate) fn addresses(&self) -> Range<usize> {
+        self.data.addr()..self.data.addr() + self.len * size_of::<T>()
+    }
+
     /// A part of them. Panics if there are not so many.
     pub(crate) fn part(self, range: Range<usize>) -> Self {
         assert!(range.start <= range.end && range.end <= self.len);

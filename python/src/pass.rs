@@ -101,6 +101,18 @@ pub(crate) fn numbers<F: Float>(what: &'static str, all: &Bound<'_, PyTuple>) ->
     all.iter().map(|tensor| Tensor::of(what, &tensor)?.numbers()).collect()
 }
 
+/// That no number of what is written belongs to two tensors, as where tables share a parameter.
+pub(crate) fn apart<'a, F: Float>(all: impl Iterator<Item = &'a Numbers<F>>) -> PyResult<()> {
+    let mut places: Vec<_> = all.map(Numbers::addresses).filter(|place| !place.is_empty()).collect();
+    places.sort_unstable_by_key(|place| place.start);
+    match places.windows(2).all(|pair| pair[0].end <= pair[1].start) {
+        true => Ok(()),
+        false => {
+            Err(PyValueError::new_err("tables that are updated in place cannot share parameters or optimiser state"))
+        }
+    }
+}
+
 /// A pass of one type of numbers.
 trait Backward: Send + Sync {
     fn backward(&self, gradient: Gradient<'_, '_>) -> PyResult<()>;
@@ -149,6 +161,7 @@ impl<F: Float> Backward for Typed<F> {
         let Some(states) = numeric.beside.into_iter().collect::<Option<Vec<_>>>() else {
             return Err(PyValueError::new_err("every table needs its optimiser state, if of no numbers"));
         };
+        apart(numeric.params.iter().chain(&states))?;
         self.run(gradient.grad_out.py(), |threads, memory| {
             // Alone: other passes read the parameters that this one writes.
             let mut session = self.tables.write();
@@ -176,7 +189,7 @@ impl<F: Float> Typed<F> {
         call: impl FnOnce(&mut Threads, &mut Memory<F>) -> Result<(), Error> + Send,
     ) -> PyResult<()> {
         let mut threads = pool::threads(py, self.threads)?;
-        raised(py.detach(|| {
+        raised(pool::detached(py, || {
             let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
             memory.as_mut().map_or(Ok(()), |memory| call(&mut threads, memory))
         }))

@@ -2,8 +2,9 @@
 //!
 //! The thread that imports the module, from which most calls come, is one of its pool: calls need no hand-over there.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread::{self, ThreadId};
 
 use pyo3::exceptions::PyRuntimeError;
@@ -15,6 +16,14 @@ static FORKS: AtomicUsize = AtomicUsize::new(0);
 
 /// The pools there are. Locked with the interpreter held and for no longer, so that no fork finds it locked.
 static POOLS: Mutex<Vec<Pool>> = Mutex::new(Vec::new());
+
+/// Read by calls that hold locks without the interpreter, written by who forks: the new process has no thread that would
+/// release them.
+static CALLS: RwLock<()> = RwLock::new(());
+
+thread_local! {
+    static FORKING: RefCell<Option<RwLockWriteGuard<'static, ()>>> = const { RefCell::new(None) };
+}
 
 /// The thread that imported the module.
 static MAIN: OnceLock<ThreadId> = OnceLock::new();
@@ -30,10 +39,26 @@ struct Pool {
     threads: Threads,
 }
 
-/// To be called in a process that was forked: its memory has pools, but no threads run in it.
+/// Runs a call with the interpreter released. No fork finds it under way.
+pub(crate) fn detached<T: Send>(py: Python<'_>, call: impl FnOnce() -> T + Send) -> T {
+    py.detach(|| {
+        let _reader = CALLS.read().unwrap_or_else(PoisonError::into_inner);
+        call()
+    })
+}
+
+/// To be called before a fork, with the interpreter held: waits for the calls under way.
 #[pyfunction]
-pub(crate) fn forked() {
-    FORKS.fetch_add(1, Relaxed);
+pub(crate) fn forking() {
+    let writer = CALLS.write().unwrap_or_else(PoisonError::into_inner);
+    FORKING.with_borrow_mut(|forking| *forking = Some(writer));
+}
+
+/// To be called after a fork in either process. The memory of a new one has pools, but no threads run in it.
+#[pyfunction]
+pub(crate) fn forked(child: bool) {
+    FORKS.fetch_add(usize::from(child), Relaxed);
+    FORKING.with_borrow_mut(|forking| *forking = None);
 }
 
 /// The threads of this process, so many. With one, the calling thread.

@@ -12,7 +12,7 @@ use ttcore_cpu::Cpu;
 
 use crate::error::{raise, raised};
 use crate::input::Input;
-use crate::pass::{Pass, numbers};
+use crate::pass::{Pass, apart, numbers};
 use crate::pool;
 use crate::table::Table;
 use crate::tensor::Tensor;
@@ -129,7 +129,7 @@ impl Session {
     /// What the cache of a table knows: the row in each slot, -1 for none, and rows with their counts. `None` without one.
     #[allow(clippy::type_complexity)]
     fn cache(&self, py: Python<'_>, table: usize) -> PyResult<Option<(Vec<i64>, Vec<(u64, u64)>)>> {
-        let state = typed!(&self.tables, tables => raised(py.detach(|| tables.read().cache_state(table)))?);
+        let state = typed!(&self.tables, tables => raised(pool::detached(py, || tables.read().cache_state(table)))?);
         let slot = |slot: Option<u64>| slot.map_or(-1, |row| row as i64);
         Ok(state.map(|state| (state.slots.into_iter().map(slot).collect(), state.counts)))
     }
@@ -138,23 +138,23 @@ impl Session {
     fn set_cache(&self, py: Python<'_>, table: usize, slots: Vec<i64>, counts: Vec<(u64, u64)>) -> PyResult<()> {
         let slots = slots.into_iter().map(|row| u64::try_from(row).ok()).collect();
         let state = CacheState::new(slots, counts);
-        typed!(&self.tables, tables => raised(py.detach(|| tables.write().set_cache_state(table, &state))))
+        typed!(&self.tables, tables => raised(pool::detached(py, || tables.write().set_cache_state(table, &state))))
     }
 
     /// Updates so far.
     #[getter]
     fn steps(&self, py: Python<'_>) -> u64 {
-        typed!(&self.tables, tables => py.detach(|| tables.read().steps()))
+        typed!(&self.tables, tables => pool::detached(py, || tables.read().steps()))
     }
 
     #[setter]
     fn set_steps(&self, py: Python<'_>, steps: u64) {
-        typed!(&self.tables, tables => py.detach(|| tables.read().set_steps(steps)));
+        typed!(&self.tables, tables => pool::detached(py, || tables.read().set_steps(steps)));
     }
 
     /// For each table a dictionary of numbers; hits and lookups of its cache are those since this was last called.
     fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
-        let all = typed!(&self.tables, tables => py.detach(|| tables.write().statistics()));
+        let all = typed!(&self.tables, tables => pool::detached(py, || tables.write().statistics()));
         let dictionary = |table: embedding::TableStatistics| {
             let dict = PyDict::new(py);
             dict.set_item("rows", table.rows)?;
@@ -207,7 +207,7 @@ fn forward<F: Float>(
         let (params, out) = (numbers("parameters", params)?, Tensor::of("output", out)?.numbers()?);
         // SAFETY: the tensors are held by the arguments of this call; the output is the caller's own, new for this call.
         // What changes parameters in place from here has the session alone, which forward reads.
-        raised(py.detach(|| unsafe { tables.forward(&mut pool, &mut memory, weights, &params, out, mode) }))
+        raised(pool::detached(py, || unsafe { tables.forward(&mut pool, &mut memory, weights, &params, out, mode) }))
     });
     match result {
         Ok(()) if train => Ok(Some(Pass::new(threads, tables.clone(), memory))),
@@ -237,7 +237,7 @@ fn rows_of<F: Float>(
         Tensor::of("indices", rows)?.copy_integers(&mut list).map(|()| list)
     });
     let list = list.transpose()?;
-    raised(py.detach(|| {
+    raised(pool::detached(py, || {
         let session = tables.read();
         let (dim, have) = session.configs().nth(table).map_or((1, 0), |config| (config.table().dim(), config.rows()));
         let negative = |list: &Vec<i64>| list.iter().position(|&row| row < 0).map(|at| (at, list[at]));
@@ -280,7 +280,8 @@ fn refresh<F: Float>(
         let (got, tables) = (states.len(), params.len());
         return Err(raise(ttcore::Error::TableCount { what: "lists of optimiser state", got, tables }));
     }
-    let refreshed = raised(py.detach(|| {
+    apart(params.iter().chain(&states))?;
+    let refreshed = raised(pool::detached(py, || {
         let mut session = tables.write();
         let mut worker = session.worker(&mut pool)?;
         // SAFETY: the tensors are held by the arguments of this call, and nobody else has the session, by which all others

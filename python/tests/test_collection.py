@@ -283,6 +283,41 @@ ERRORS = [
 ]
 
 
+class Jagged:
+    """A jagged tensor that believes its offsets."""
+
+    def __init__(self, keys, offsets):
+        self._keys, self._offsets = keys, offsets
+
+    def keys(self):
+        return self._keys
+
+    def values(self):
+        return ints(1, 2, 3)
+
+    def offsets(self):
+        return self._offsets
+
+    def weights_or_none(self):
+        return None
+
+
+@pytest.mark.parametrize("keys", [["f0", "f1", "f2"], ["f2", "f1", "f0"]])
+@pytest.mark.parametrize(
+    "words, offsets",
+    [
+        ("the first offset is 1, not 0", [1, 2, 3, 3]),
+        ("the last offset, 2 at position 3, is not the number of values, 3", [0, 1, 2, 2]),
+        ("offset 0 at position 2 is smaller than 1 before it", [0, 1, 0, 3]),
+        ("5 offsets are not those of 3 features", [0, 1, 2, 3, 3]),
+        ("offset", []),
+    ],
+)
+def test_offsets_are_checked_in_any_order_of_features(keys, words, offsets):
+    with pytest.raises(ValueError, match=words):
+        collection()(Jagged(keys, torch.tensor(offsets, dtype=torch.int64)))
+
+
 @pytest.mark.parametrize("error, words, args", ERRORS)
 def test_jagged_tensors_that_are_not(error, words, args):
     with pytest.raises(error, match=words):
@@ -317,3 +352,20 @@ def test_one_call_has_the_bits_of_many():
     second.square().sum().backward()
     assert torch.equal(first, second)
     assert all(torch.equal(a.grad, b.grad) for a, b in zip(one.parameters(), alone.parameters()))
+
+
+@pytest.mark.parametrize("name", ["parameters", "state"])
+def test_fused_tables_share_no_memory(name):
+    tables = [ttcore.TableConfig(40, 4, name=name, dense=True, mode="sum") for name in "ab"]
+    one = ttcore.TTEmbeddingBagCollection(tables, fused="adagrad", lr=0.1)
+    if name == "parameters":
+        one.cores["b"] = one.cores["a"]
+    else:
+        one.optimizer_state.b = one.optimizer_state.a
+    before = one.expand("a").clone()
+    out = one([torch.tensor([[1]])] * 2).values()
+    with pytest.raises(ValueError, match="cannot share parameters or optimiser state"):
+        out.sum().backward()
+    with pytest.raises(ValueError, match="cannot share parameters or optimiser state"):
+        one.refresh()
+    assert torch.equal(one.expand("a"), before)

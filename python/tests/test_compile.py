@@ -131,3 +131,11 @@ def test_operators(weighted):
     back = torch.randn_like(out), [one.cores.detach()], [VALUES], [OFFSETS], weights, token, tables.handle
     back += False, False, False, True, weighted
     torch.library.opcheck(torch.ops.ttcore.bags_backward, back, test_utils=("test_schema", "test_faketensor"))
+
+
+def test_modules_that_are_alike_share_a_graph():
+    torch._dynamo.reset()
+    ones = [ttcore.TTEmbeddingBag(60, 8, mode="sum", tt_rank=2, seed=seed) for seed in range(12)]
+    for one in ones:  # more than PyTorch compiles one function anew
+        out = torch.compile(one, backend="aot_eager", fullgraph=True)(VALUES, OFFSETS)
+        assert torch.equal(out, one(VALUES, OFFSETS))

@@ -37,7 +37,6 @@ CALLS = [
     (TypeError, "offsets must be a torch.Tensor", (ints(1, 2), [0])),
     (ValueError, "shape of the input", (ints(1, 2), ints(0), torch.ones(3))),
     (ValueError, "shape of the input", (ints(1, 2).view(1, 2), None, torch.ones(2))),
-    (ValueError, "per_sample_weights must be contiguous", (ints(1, 2), ints(0), torch.ones(2, 2)[:, 0])),
     (TypeError, "per_sample_weights must be of type torch.float32, not torch.float64", (ints(1, 2), ints(0), torch.ones(2).double())),
     (TypeError, "per_sample_weights must be a torch.Tensor", (ints(1, 2), ints(0), 1.0)),
     (ValueError, "input is on meta", (ints(1, 2).to("meta"), ints(0))),
@@ -87,6 +86,13 @@ MODULES = [
     (ValueError, "eps cannot be -1", dict(fused="adagrad", lr=0.1, eps=-1.0)),
     (ValueError, "beta2 cannot be 1", dict(fused="adam", lr=0.1, betas=(0.9, 1.0))),
     (ValueError, "threads", dict(threads=0)),
+    (ValueError, "threads must be from 0 to .*, not 1180591620717411303424", dict(threads=1 << 70)),
+    (ValueError, "tt_cores must be from 0 to .*, not -1", dict(tt_cores=-1)),
+    (ValueError, "tt_rank must be from 0 to .*, not -1", dict(tt_rank=-1)),
+    (ValueError, "tt_rank must be from 0 to .*, not -3", dict(tt_rank=[2, -3])),
+    (ValueError, "max_bytes must be from 0 to .*, not -4", dict(max_bytes=-4)),
+    (ValueError, "cache_rows must be from 0 to .*, not -1", dict(cache_rows=-1)),
+    (ValueError, "a number of tt_shape must be from 0 to .*, not -2", dict(tt_shape=([-2, -5], [2, 2]))),
     (ValueError, "seed", dict(seed=-1)),
     (MemoryError, "would not fit in memory", dict(cache_rows=1 << 60)),
 ]
@@ -98,9 +104,10 @@ def test_modules(error, words, kwargs):
         ttcore.TTEmbeddingBag(10, 4, **{"tt_rank": 2, **kwargs})
 
 
-@pytest.mark.parametrize("rows, dim", [(0, 4), (10, 0), (-1, 4), (1 << 70, 4)])
+@pytest.mark.parametrize("rows, dim", [(0, 4), (10, 0), (-1, 4), (10, -1), (1 << 63, 4), (1 << 70, 4)])
 def test_sizes(rows, dim):
-    with pytest.raises((ValueError, OverflowError)):
+    # Rows beyond those that an index of 64 bits has a number for could neither be looked up nor saved.
+    with pytest.raises(ValueError, match="num_embeddings must be|embedding_dim must be|at least one row|is zero"):
         ttcore.TTEmbeddingBag(rows, dim)
 
 

@@ -85,6 +85,38 @@ def test_a_forked_process_has_threads_of_its_own():
     assert status == 0, "the child hung" if os.WIFSIGNALED(status) else status
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_process_forked_while_others_compute():
+    # In a process of its own: what a child does after a fork beside threads is the system's to allow.
+    code = """
+import os, threading, time, torch, ttcore
+torch.set_num_threads(1)
+bag = ttcore.TTEmbeddingBag(20000, 32, mode="sum", tt_rank=16, seed=0, cache_rows=10, threads=2)
+values, end = torch.randint(20000, (500, 20)), threading.Event()
+
+def train():
+    while not end.is_set():
+        bag(values).sum().backward()
+
+others = [threading.Thread(target=train) for _ in range(3)]
+[other.start() for other in others]
+time.sleep(0.2)
+for _ in range(20):
+    child = os.fork()
+    if child == 0:
+        bag.rows(values[0])
+        bag.statistics()
+        os._exit(0)
+    late = threading.Timer(20, os.kill, (child, 9))
+    late.start()
+    print(os.waitpid(child, 0)[1])
+    late.cancel()
+end.set()
+"""
+    done = run(code)
+    assert done.stdout.split() == ["0"] * 20, done
+
+
 class Looked(torch.utils.data.Dataset):
     """What a worker looks up."""
 

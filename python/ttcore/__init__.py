@@ -48,8 +48,12 @@ _LAZY = {
 }
 
 if hasattr(os, "register_at_fork"):
-    # Threads do not live on in a forked process, such as a worker of a DataLoader.
-    os.register_at_fork(after_in_child=_ttcore.forked)
+    # Threads do not live on in a forked process, such as a worker of a DataLoader, and what they hold is never released.
+    os.register_at_fork(
+        before=_ttcore.forking,
+        after_in_parent=lambda: _ttcore.forked(False),
+        after_in_child=lambda: _ttcore.forked(True),
+    )
 
 
 def __getattr__(name):

@@ -1,6 +1,7 @@
 """Lookups as a function of parameters and per-sample weights."""
 
 import torch
+from torch.autograd import forward_ad
 from torch.autograd.function import once_differentiable
 
 from . import _ops
@@ -31,7 +32,7 @@ class _Bags(torch.autograd.Function):
 def _backward(ctx, grad_out):
     weights, *params = ctx.saved_tensors
     params, owner, needs = tuple(params), ctx.owner, ctx.needs_input_grad
-    grad_out = grad_out.contiguous()
+    grad_out = plain(grad_out)
     grad_weights = torch.empty_like(weights) if needs[3] else None
     if owner.fused is None:
         grads = gradients(params, needs[8:])
@@ -45,6 +46,11 @@ def _backward(ctx, grad_out):
 
 
 _once = once_differentiable(_backward)
+
+
+def plain(tensor):
+    """The same numbers one behind the other, none of them stored as its negative, which an address does not tell."""
+    return tensor.resolve_neg().contiguous() if isinstance(tensor, torch.Tensor) else tensor
 
 
 def changed(params):
@@ -69,7 +75,9 @@ def bags(owner, values, offsets, weights, last, jagged, bags, params):
     ``values`` is a tensor and ``offsets`` a tensor or ``None``, or both are tuples of them, one for each table; ``weights``
     is one tensor in any case, of as many numbers.
     """
-    if torch.compiler.is_compiling():
+    weights = plain(weights)
+    # Who traces eager calls, or runs them without numbers, sees operators, not what is written to an address.
+    if torch.compiler.is_compiling() or (owner.fused is None and torch._C._len_torch_dispatch_stack()):
         if owner.fused is None:
             return _ops.bags(owner._tables, values, offsets, weights, last, jagged, bags, params)
         return fused_tables_are_not_traced(owner, values, offsets, weights, last, jagged, bags, params)
@@ -77,6 +85,13 @@ def bags(owner, values, offsets, weights, last, jagged, bags, params):
 
 
 def _eager(owner, values, offsets, weights, last, jagged, bags, params):
+    if any(map(torch.is_neg, params)):
+        if owner.fused is not None:
+            raise ValueError("fused tables cannot be updated where numbers are stored as their negatives")
+        params = tuple(map(plain, params))
+    if forward_ad._current_level >= 0:
+        # Refused by PyTorch, where a table or a weight has a tangent.
+        return _Bags.apply(owner, values, offsets, weights, last, jagged, bags, None, *params)
     if torch.is_grad_enabled():
         fused = owner.fused is not None
         if fused or any(param.requires_grad for param in params) or (weights is not None and weights.requires_grad):

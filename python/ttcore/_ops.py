@@ -9,6 +9,7 @@ import weakref
 from collections import OrderedDict
 
 import torch
+from torch.utils._python_dispatch import _disable_current_modes as disable_current_modes
 
 #: Passes remembered for each module.
 _REMEMBERED = 8
@@ -18,12 +19,12 @@ _handles, _tokens = itertools.count(1), itertools.count(1)
 
 _library = torch.library.Library("ttcore", "DEF")
 _library.define(
-    "bags(Tensor[] params, Tensor[] values, Tensor[] offsets, Tensor? weights, int handle, SymInt bags, int stride, "
+    "bags(Tensor[] params, Tensor[] values, Tensor[] offsets, Tensor? weights, Tensor handle, SymInt bags, int stride, "
     "bool last, bool jagged, bool many, bool train) -> (Tensor, Tensor)"
 )
 _library.define(
     "bags_backward(Tensor grad, Tensor[] params, Tensor[] values, Tensor[] offsets, Tensor? weights, Tensor token, "
-    "int handle, bool last, bool jagged, bool many, bool of_params, bool of_weights) -> (Tensor[], Tensor)"
+    "Tensor handle, bool last, bool jagged, bool many, bool of_params, bool of_weights) -> (Tensor[], Tensor)"
 )
 
 
@@ -40,10 +41,11 @@ class Passes(OrderedDict):
 
 
 def own(tables):
-    """A number for tables, by which operators find them."""
+    """A number for tables, by which operators find them: a tensor, so that modules that are alike share a compiled graph."""
     handle = next(_handles)
     _OWNERS[handle] = tables
-    return handle
+    with disable_current_modes():
+        return torch.tensor(handle, device="cpu")
 
 
 def bags(tables, values, offsets, weights, last, jagged, bags, params):
@@ -60,7 +62,7 @@ def bags(tables, values, offsets, weights, last, jagged, bags, params):
 
 
 def _run(params, values, offsets, weights, handle, bags, stride, last, jagged, many, train):
-    tables = _OWNERS.get(handle)
+    tables = _OWNERS.get(int(handle))
     if tables is None:
         raise RuntimeError("the module that this was compiled for is not there any more")
     out = params[0].new_empty((bags, stride))
@@ -86,14 +88,14 @@ def _fake(params, values, offsets, weights, handle, bags, stride, last, jagged, 
 def _backward(
     grad, params, values, offsets, weights, token, handle, last, jagged, many, of_params, of_weights
 ):
-    tables = _OWNERS.get(handle)
+    tables = _OWNERS.get(int(handle))
     run = None if tables is None else tables.passes.pop(int(token), None)
     if run is None:
         _, _, run = _run(params, values, offsets, weights, handle, *grad.shape, last, jagged, many, True)
     grads = [torch.empty_like(param) for param in params] if of_params else []
     of_weights = torch.empty_like(weights) if of_weights else grad.new_empty(0)
     wanted = tuple(grads) if of_params else (None,) * len(params)
-    run.backward(tuple(params), grad.contiguous(), wanted, of_weights if of_weights.numel() else None)
+    run.backward(tuple(params), grad.resolve_neg().contiguous(), wanted, of_weights if of_weights.numel() else None)
     return grads, of_weights
 
 
@@ -106,14 +108,14 @@ def _backward_fake(
 
 def _save(ctx, inputs, output):
     params, values, offsets, weights, handle, _, _, last, jagged, many, _ = inputs
-    ctx.call = len(params), len(values), handle, last, jagged, many
-    ctx.save_for_backward(output[1], weights, *params, *values, *offsets)
+    ctx.call = len(params), len(values), last, jagged, many
+    ctx.save_for_backward(output[1], weights, handle, *params, *values, *offsets)
     ctx.of = any(param.requires_grad for param in params), weights is not None and weights.requires_grad
 
 
 def _differentiate(ctx, grad, _):
-    many_params, many_values, handle, last, jagged, many = ctx.call
-    token, weights, *rest = ctx.saved_tensors
+    many_params, many_values, last, jagged, many = ctx.call
+    token, weights, handle, *rest = ctx.saved_tensors
     params, rest = rest[:many_params], rest[many_params:]
     values, offsets = rest[:many_values], rest[many_values:]
     call = torch.ops.ttcore.bags_backward

@@ -18,7 +18,7 @@ def shape(rows, dim, cores, rank, given, max_bytes, number):
         if max_bytes is not None:
             raise ValueError("either tt_shape or max_bytes")
         if not isinstance(given, Shape):
-            parts = [list(map(operator.index, part)) for part in given]
+            parts = [[whole("a number of tt_shape", number) for number in part] for part in given]
             if len(parts) not in (2, 3):
                 raise ValueError("tt_shape is a Shape, or row factors, column factors and maybe ranks")
             ranks = parts[2] if len(parts) == 3 else _ranks(rank, len(parts[0]))
@@ -26,20 +26,28 @@ def shape(rows, dim, cores, rank, given, max_bytes, number):
         if (given.rows, given.dim) != (rows, dim):
             raise ValueError(f"tt_shape is of a table of {given.rows} x {given.dim} numbers, not {rows} x {dim}")
         return given
-    cores = operator.index(cores)
+    cores = whole("tt_cores", cores)
     if max_bytes is not None:
-        return Shape.within(rows, dim, cores, operator.index(max_bytes) // dtype(number).itemsize)
+        return Shape.within(rows, dim, cores, whole("max_bytes", max_bytes) // dtype(number).itemsize)
     if isinstance(rank, (list, tuple)):
         paper = Shape.paper(rows, dim, cores, 1)
         return Shape(rows, paper.row_factors, paper.col_factors, _ranks(rank, cores))
-    return Shape.paper(rows, dim, cores, operator.index(rank))
+    return Shape.paper(rows, dim, cores, whole("tt_rank", rank))
+
+
+def whole(name, value, end=2**63):
+    """A number that counts something: what a native call would refuse without saying which it is."""
+    number = operator.index(value)
+    if not 0 <= number < end:
+        raise ValueError(f"{name} must be from 0 to {end - 1}, not {number}")
+    return number
 
 
 def _ranks(rank, cores):
     if isinstance(rank, (list, tuple)):
-        inner = [operator.index(r) for r in rank]
+        inner = [whole("tt_rank", r) for r in rank]
         return inner if len(inner) == cores + 1 else [1, *inner, 1]
-    return [1] + [operator.index(rank)] * (cores - 1) + [1]
+    return [1] + [whole("tt_rank", rank)] * (cores - 1) + [1]
 
 
 def padding(index, rows):
@@ -78,7 +86,7 @@ def threads(count):
     """A number of threads, or ``None`` for PyTorch's."""
     if count is not None and operator.index(count) < 1:
         raise ValueError(f"threads must be at least 1, not {count}")
-    return None if count is None else operator.index(count)
+    return None if count is None else whole("threads", count)
 
 
 def device(given):
@@ -110,7 +118,7 @@ def bags(values, offsets, last):
     try:
         if values.dim() == 2:
             return values.size(0)
-        return offsets.size(0) - last if offsets is not None and offsets.size(0) > 0 else 0
+        return offsets.size(0) - int(last) if offsets is not None and offsets.size(0) > 0 else 0
     except (AttributeError, IndexError):
         return 0
 

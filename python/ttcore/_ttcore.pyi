@@ -5,7 +5,7 @@ from typing import Literal, final
 
 import torch
 
-__all__ = ["Pass", "Session", "Shape", "Table", "forked", "tensor_type"]
+__all__ = ["Pass", "Session", "Shape", "Table", "forked", "forking", "tensor_type"]
 
 @final
 class Shape:
@@ -164,5 +164,8 @@ class Pass:
 def tensor_type(kind: type, exchange: bool = True) -> None:
     """Says what a tensor is: called once, with ``torch.Tensor``."""
 
-def forked() -> None:
-    """To be called in a process that was forked."""
+def forking() -> None:
+    """To be called before a fork: waits for the calls under way."""
+
+def forked(child: bool) -> None:
+    """To be called after a fork, in either process."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -155,8 +156,9 @@ class TTEmbeddingBagCollection(nn.Module):
         missing = [feature for feature in wanted if feature not in places]
         if missing:
             raise ValueError(f"no features {missing} among {list(keys)}")
-        bags = (offsets.numel() - 1) // len(keys)
         starts = offsets.tolist()
+        _check_jagged(starts, len(keys), values.size(0))
+        bags = (len(starts) - 1) // len(keys)
         parts = [(places[f] * bags, starts[places[f] * bags], starts[(places[f] + 1) * bags]) for f in wanted]
         lengths = torch.cat([offsets[at : at + bags + 1].diff() for at, _, _ in parts])
         ordered = torch.zeros(lengths.numel() + 1, dtype=torch.int64)
@@ -246,6 +248,20 @@ class TTEmbeddingBagCollection(nn.Module):
             held = "as it is" if shape is None else f"{shape.row_factors}, {shape.col_factors}, {shape.ranks}"
             lines.append(f"({name}): {table.rows} x {table.dim}, {held}")
         return "\n".join(lines)
+
+
+def _check_jagged(starts, features, lookups):
+    """What the native call checks of the features that are wanted, of all: the others are left out before."""
+    if not starts or (len(starts) - 1) % features:
+        raise ValueError(f"{len(starts)} offsets are not those of {features} features: one more than bags of all features")
+    if starts[0] != 0:
+        raise ValueError(f"the first offset is {starts[0]}, not 0")
+    for at, (before, offset) in enumerate(itertools.pairwise(starts), 1):
+        if offset < before:
+            raise ValueError(f"offset {offset} at position {at} is smaller than {before} before it")
+    if starts[-1] != lookups:
+        at = len(starts) - 1
+        raise ValueError(f"the last offset, {starts[-1]} at position {at}, is not the number of values, {lookups}")
 
 
 def _output_names(tables, features):

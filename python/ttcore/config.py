@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,7 +37,8 @@ class TableConfig:
 
 def held(config, defaults, min_ratio, dtype):
     """The shape of a table, ``None`` where it stays as it is, and the arguments of the native one."""
-    rows, dim = operator.index(config.num_embeddings), operator.index(config.embedding_dim)
+    rows = _settings.whole("num_embeddings", config.num_embeddings)
+    dim = _settings.whole("embedding_dim", config.embedding_dim)
     mode = getattr(config, "mode", None) or getattr(config, "pooling", "sum")
     mode = str(getattr(mode, "value", mode)).lower()
     if mode not in ("sum", "mean"):
@@ -55,4 +55,4 @@ def held(config, defaults, min_ratio, dtype):
     shape = _settings.shape(rows, dim, said("tt_cores"), said("tt_rank"), said("tt_shape"), said("max_bytes"), dtype)
     if dense is None and shape.compression < min_ratio:
         return None, as_it_is
-    return shape, dict(shape=shape, mode=mode, cache_rows=min(operator.index(said("cache_rows")), rows))
+    return shape, dict(shape=shape, mode=mode, cache_rows=min(_settings.whole("cache_rows", said("cache_rows")), rows))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import warnings
 from collections.abc import Sequence
 
@@ -99,7 +98,8 @@ class TTEmbeddingBag(nn.Module):
             raise ValueError(f"mode must be 'sum' or 'mean', not {mode!r}: a maximum has no gradient for most of its cores")
         if sparse:
             _warn_sparse()
-        self.num_embeddings, self.embedding_dim = operator.index(num_embeddings), operator.index(embedding_dim)
+        self.num_embeddings = _settings.whole("num_embeddings", num_embeddings)
+        self.embedding_dim = _settings.whole("embedding_dim", embedding_dim)
         self.mode, self.include_last_offset = mode, bool(include_last_offset)
         self.padding_idx = _settings.padding(padding_idx, self.num_embeddings)
         self.shape = _settings.shape(
@@ -107,7 +107,7 @@ class TTEmbeddingBag(nn.Module):
         )
         self.fused, self.lr = _settings.fused(fused, lr), lr
         self.fused_replicas = fused_replicas
-        self.cache_rows = operator.index(cache_rows)
+        self.cache_rows = _settings.whole("cache_rows", cache_rows)
         spec = dict(
             shape=self.shape,
             cache_rows=self.cache_rows,

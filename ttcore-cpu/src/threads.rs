@@ -30,12 +30,20 @@ pub struct Threads {
     pool: Option<Arc<ThreadPool>>,
 }
 
+/// More threads than any machine has: they are started one by one, each the slower the more there are.
+const MOST: usize = 4096;
+
 /// Why there are no such threads.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ThreadsError {
     /// The system could not start them.
     Start(ThreadPoolBuildError),
+    /// More than 4096 were asked for.
+    TooMany {
+        /// How many.
+        want: usize,
+    },
     /// [`Threads::here`] on a thread of a pool of someone else's: it cannot be in two.
     InPool,
     /// [`Threads::here`] on a thread that has another number of threads beside it already.
@@ -57,12 +65,12 @@ impl Threads {
     ///
     /// # Errors
     ///
-    /// If the system cannot start them.
+    /// [`ThreadsError::TooMany`] of more than 4096, [`ThreadsError::Start`] if the system cannot start them.
     pub fn new(threads: usize) -> Result<Self, ThreadsError> {
         if threads == 1 {
             return Ok(Self::one());
         }
-        let pool = ThreadPoolBuilder::new().num_threads(threads).build().map_err(ThreadsError::Start)?;
+        let pool = builder(threads)?.build().map_err(ThreadsError::Start)?;
         Ok(if pool.current_num_threads() == 1 { Self::one() } else { Self::shared(Arc::new(pool)) })
     }
 
@@ -81,7 +89,7 @@ impl Threads {
     /// # Errors
     ///
     /// [`ThreadsError::InPool`] on a thread of another pool, [`ThreadsError::Count`] if this thread has another number of
-    /// threads beside it, [`ThreadsError::Start`] if the system cannot start them; rayon holds this thread for one in a pool
+    /// threads beside it, [`ThreadsError::TooMany`] of more than 4096, [`ThreadsError::Start`] if the system cannot start them; rayon holds this thread for one in a pool
     /// from then on.
     pub fn here(threads: usize) -> Result<Self, ThreadsError> {
         if threads == 1 {
@@ -91,8 +99,7 @@ impl Threads {
             Ok(Some(pool)) => pool,
             _ if rayon::current_thread_index().is_some() => return Err(ThreadsError::InPool),
             _ => {
-                let builder = ThreadPoolBuilder::new().num_threads(threads).use_current_thread();
-                let pool = Arc::new(builder.build().map_err(ThreadsError::Start)?);
+                let pool = Arc::new(builder(threads)?.use_current_thread().build().map_err(ThreadsError::Start)?);
                 // A thread that is ending does not keep it: then its queues alone do.
                 let _ = HERE.try_with(|here| here.replace(Some(pool.clone())));
                 pool
@@ -150,10 +157,18 @@ impl fmt::Debug for Threads {
     }
 }
 
+fn builder(threads: usize) -> Result<ThreadPoolBuilder, ThreadsError> {
+    if threads > MOST {
+        return Err(ThreadsError::TooMany { want: threads });
+    }
+    Ok(ThreadPoolBuilder::new().num_threads(threads))
+}
+
 impl fmt::Display for ThreadsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Start(error) => write!(f, "cannot start threads: {error}"),
+            Self::TooMany { want } => write!(f, "{want} threads are more than {MOST}"),
             Self::InPool => write!(f, "this thread is in a pool of threads already, and cannot be in two"),
             Self::Count { have, want } => {
                 write!(f, "this thread computes as one of {have} already, and cannot as one of {want}")
@@ -166,7 +181,7 @@ impl std::error::Error for ThreadsError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Start(error) => Some(error),
-            Self::InPool | Self::Count { .. } => None,
+            Self::TooMany { .. } | Self::InPool | Self::Count { .. } => None,
         }
     }
 }
@@ -232,6 +247,7 @@ mod tests {
             assert!(Threads::here(2).is_ok(), "as long as the thread lives");
             assert!(matches!(Threads::here(3), Err(ThreadsError::Count { have: 2, want: 3 })));
             assert_eq!(Threads::here(1).expect("one thread").count(), 1);
+            assert!(matches!(Threads::new(usize::MAX), Err(ThreadsError::TooMany { want: usize::MAX })));
             let other = Threads::new(2).expect("threads");
             assert!(matches!(other.install(|| Threads::here(2)), Err(ThreadsError::InPool)));
             assert_ne!(runs_on(&other), thread::current().id());

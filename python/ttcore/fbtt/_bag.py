@@ -7,6 +7,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from .._autograd import plain
 from .._tables import Tables
 from .._ttcore import Shape
 from . import _init, _memory, _optim
@@ -157,7 +158,7 @@ class TableBatchedTTEmbeddingBag(Cached, nn.Module):
 
     def _lookup(self, indices, offsets, weights):
         bags = max(offsets.numel() - 1, 0) // self.num_tables if isinstance(offsets, torch.Tensor) else 0
-        parts = self._parts()
+        weights, parts = plain(weights), self._parts()
         call = Call(self, indices, offsets, bags, parts)
         if torch.is_grad_enabled():
             wanted = [part.requires_grad for part in parts if part.numel()]

@@ -3,6 +3,7 @@
 import torch
 from torch.autograd.function import once_differentiable
 
+from .._autograd import plain
 from . import _memory
 
 
@@ -22,7 +23,7 @@ class Lookup(torch.autograd.Function):
     def backward(ctx, grad_out):
         weights, *parts = ctx.saved_tensors
         call, needs = ctx.call, ctx.needs_input_grad
-        grad_out = grad_out.contiguous()
+        grad_out = plain(grad_out)
         grad_weights = torch.empty_like(weights) if needs[1] else None
         grads = [None] * len(parts)
         if ctx.fused:

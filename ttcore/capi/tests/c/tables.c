@@ -16,6 +16,9 @@ static void tables(void) {
     FAILS(ttc_session_new(of.tables, 2, NULL, &session), TTC_NULL);
     FAILS(ttc_session_new(of.tables, 2, &of.options, NULL), TTC_NULL);
     FAILS_AT(ttc_session_new(of.tables, 0, &of.options, &session), TTC_TABLES, -1, -1, 0);
+    of.options.threads = UINT32_MAX;
+    FAILS(NEW, TTC_SYSTEM);
+    describe(&of);
     of.tables[1].kind = 9;
     FAILS_AT(NEW, TTC_ENUM, 1, -1, 9);
     describe(&of);
