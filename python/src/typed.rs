@@ -154,10 +154,8 @@ impl<F: Float> Tables<F> {
             return Ok(session);
         }
         drop(session);
-        // What lies above the limit of a layout is refused by it.
-        let room = |want: usize| want.checked_next_power_of_two().filter(|&room| room <= 1 << 31).unwrap_or(want);
-        self.write().reserve(threads, room(bags), room(lookups))?;
-        // Another thread may have made more room, never less.
+        self.write().grow(threads, bags, lookups)?;
+        // Room never gets less.
         Ok(self.read())
     }
 }

@@ -66,11 +66,9 @@ impl<F: Element> Table<F> {
         if fits(self.session().layout()) {
             return Ok(());
         }
+        // Room never gets less.
         let mut session = self.session.write().unwrap_or_else(PoisonError::into_inner);
-        // Another thread may have been faster, and room never gets less.
-        let room = |have: usize, want: usize| if want > have { want.next_power_of_two() } else { have };
-        let (bags, lookups) = (room(session.layout().bags(), bags), room(session.layout().lookups(), lookups));
-        session.reserve(&mut self.threads.clone(), bags, lookups)
+        session.grow(&mut self.threads.clone(), bags, lookups)
     }
 
     /// A session is replaced by a valid one or not at all, so that a thread that panicked left nothing to fear.

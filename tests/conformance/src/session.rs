@@ -285,6 +285,17 @@ pub fn batches_go_on_when_there_is_more_room<B: Backend>(make: impl Fn() -> (B, 
     tables.group(queue, &mut batch, [five(ROWS), five(DENSE_ROWS)], Mode::Train).expect("it fits now");
     tables.forward(queue, &mut batch, B::view_mut(&mut out)).expect("forward");
     tables.step(queue, &batch, B::view(&grad), 0.1, None).expect("step");
+
+    // Room grows to a power of two, or to what is wanted where that is too much, or not at all.
+    let mut session = session(make().0, queue);
+    let room = |session: &Session<B>| (session.layout().bags(), session.layout().lookups());
+    session.grow(queue, BAGS, LOOKUPS - 1).expect("it fits");
+    assert_eq!(room(&session), (BAGS, LOOKUPS));
+    session.grow(queue, BAGS + 1, LOOKUPS + 1).expect("room");
+    assert_eq!(room(&session), ((BAGS + 1).next_power_of_two(), (LOOKUPS + 1).next_power_of_two()));
+    let before = room(&session);
+    session.grow(queue, usize::MAX, 1).expect_err("more than there can be");
+    assert_eq!(room(&session), before);
 }
 
 /// How a table is trained can be changed: frozen and trained again, its rate, its rule.

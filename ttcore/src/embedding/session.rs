@@ -142,6 +142,24 @@ impl<B: Backend> Session<B> {
         Ok(())
     }
 
+    /// As [`reserve`](Self::reserve), where there is less room, to the next power of two: batches that grow and grow make room
+    /// seldom.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::new`], for room for no more than these.
+    pub fn grow(&mut self, queue: &mut B::Queue, bags: usize, lookups: usize) -> Result<(), B::Error> {
+        let (have_bags, have_lookups) = (self.layout().bags(), self.layout().lookups());
+        if bags <= have_bags && lookups <= have_lookups {
+            return Ok(());
+        }
+        let room =
+            |have, want: usize| if want <= have { have } else { want.checked_next_power_of_two().unwrap_or(want) };
+        // There may be no room for a power of two where there is for what is wanted.
+        self.reserve(queue, room(have_bags, bags), room(have_lookups, lookups))
+            .or_else(|_| self.reserve(queue, bags, lookups))
+    }
+
     /// Memory for one thread to work in.
     ///
     /// # Errors
