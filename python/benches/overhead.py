@@ -3,7 +3,8 @@
     python benches/overhead.py            # builds benches/step.rs
 
 Tables of 8 rows show what is the same for tables of any size. A step is forward and backward of one lookup a bag, drawn from
-all rows: with gradients handed over, and fused with SGD. PyTorch's is ``nn.EmbeddingBag(sparse=True)`` with ``optim.SGD``.
+all rows: with gradients handed over, and fused with SGD. PyTorch's are ``nn.EmbeddingBag(sparse=True)`` and a tensor train written
+in PyTorch, of the same shape, both with ``optim.SGD``.
 Numbers are microseconds: each the lowest of the medians of several rounds, in which all take turns.
 """
 
@@ -18,7 +19,7 @@ import torch
 import ttcore
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-COLUMNS = "Rust", "Python", "Rust fused", "Python fused", "PyTorch"
+COLUMNS = "Rust", "Python", "Rust fused", "Python fused", "PyTorch dense", "PyTorch TT"
 
 
 def median(call, count):
@@ -86,6 +87,33 @@ def dense(tables, rows, bags):
     return call
 
 
+def train(tables, rows, bags):
+    """Slices gathered, two batched products, autograd: gradients as large as the cores."""
+    shape = ttcore.Shape.paper(rows, 16)
+    (m1, m2, m3), (n1, n2, n3), (_, r1, r2, _) = shape.row_factors, shape.col_factors, shape.ranks
+    sizes = [(m1, n1, r1), (m2, r1, n2 * r2), (m3, r2, n3)]
+    cores = [[torch.nn.Parameter(torch.randn(size) * 0.1) for size in sizes] for _ in range(tables)]
+    optimiser = torch.optim.SGD([core for train in cores for core in train], lr=1e-3)
+    drawn = batches(tables, rows, bags)
+    grad = torch.full((bags, 16), 1e-3)
+    at = iter(range(1 << 60))
+
+    def row(train, index):
+        first, second, third = train
+        pairs = torch.bmm(first[index // (m2 * m3)], second[index // m3 % m2])
+        return torch.bmm(pairs.reshape(-1, n1 * n2, r2), third[index % m3]).reshape(-1, 16)
+
+    def call():
+        values, _ = drawn[next(at) % len(drawn)]
+        optimiser.zero_grad()
+        # One lookup a bag: nothing is pooled.
+        outs = [row(train, value) for train, value in zip(cores, values)]
+        torch.autograd.backward(outs, [grad] * tables)
+        optimiser.step()
+
+    return call
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
@@ -98,13 +126,15 @@ def main():
     sizes = (1, 8, 1), (26, 8, 1), (1, 10_131_227, 128), (1, 10_131_227, 2048), (26, 100_000, 128)
     for tables, rows, bags in sizes:
         count = max(10, args.count // tables)
-        calls = [step(tables, rows, bags, args.threads, fused) for fused in (False, True)] + [dense(tables, rows, bags)]
+        calls = [step(tables, rows, bags, args.threads, fused) for fused in (False, True)]
+        calls += [dense(tables, rows, bags), train(tables, rows, bags)]
         for call in calls:
             median(call, 5)
         best = dict.fromkeys(COLUMNS, float("inf"))
         for _ in range(args.rounds):
             alone, fused = rust(tables, rows, bags, args.threads, count)
-            found = alone, median(calls[0], count), fused, median(calls[1], count), median(calls[2], count)
+            ours, ours_fused, *pytorch = (median(call, count) for call in calls)
+            found = alone, ours, fused, ours_fused, *pytorch
             for name, value in zip(COLUMNS, found):
                 best[name] = min(best[name], value)
         label = f"{tables} x {bags} x 1, {rows}"
