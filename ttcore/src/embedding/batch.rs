@@ -50,16 +50,15 @@ impl Addresses {
         Self { all: Vec::with_capacity(lookups), traffic: Traffic::default() }
     }
 
-    pub(super) fn clear(&mut self) {
-        self.all.clear();
-        self.traffic = Traffic::default();
-    }
-
     pub(super) fn find<F: Real>(&mut self, cache: &FrequencyCache, bags: &Bags<'_, F>, core_rows: u64) {
-        self.clear();
-        bags.for_each_row(|row| self.all.push(cache.address(row, core_rows)));
-        let hits = self.all.iter().filter(|&&address| address >= core_rows).count();
-        self.traffic = Traffic { hits: hits as u64, lookups: self.all.len() as u64 };
+        self.all.clear();
+        let mut hits = 0;
+        bags.for_each_row(|row| {
+            let address = cache.address(row, core_rows);
+            hits += u64::from(address >= core_rows);
+            self.all.push(address);
+        });
+        self.traffic = Traffic { hits, lookups: bags.lookups() as u64 };
     }
 }
 

@@ -15,7 +15,6 @@
 mod batch;
 mod collection;
 mod config;
-mod refresh;
 mod session;
 mod single;
 mod statistics;

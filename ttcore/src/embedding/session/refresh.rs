@@ -2,11 +2,11 @@
 
 use alloc::vec::Vec;
 
-use super::batch::{Batch, Mode, Worker};
-use super::session::{Session, TableMut};
+use super::{Session, TableMut};
 use crate::backend::{Backend, Expand};
 use crate::cache::{CacheState, FrequencyCache, Refresh};
 use crate::check;
+use crate::embedding::{Batch, Mode, Worker};
 use crate::error::Error;
 
 impl<B: Backend> Session<B> {
