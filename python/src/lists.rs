@@ -221,7 +221,7 @@ impl Lists {
     }
 
     /// Lookups of every table, of all that came in.
-    pub(crate) fn lookups(&self) -> impl Iterator<Item = usize> + '_ {
+    pub(crate) fn lookups(&self) -> impl Iterator<Item = usize> + Clone + '_ {
         self.tables.iter().map(|part| part.indices.len())
     }
 

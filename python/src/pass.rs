@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use ttcore::backend::Sink;
 use ttcore::embedding::{Batch, TableMut};
-use ttcore::{Error, check};
+use ttcore::{Error, KeptLookups};
 use ttcore_cpu::{Cpu, Threads};
 
 use crate::error::raised;
@@ -213,27 +213,9 @@ fn with_weights<F: Float>(
 ) -> Result<(), Error> {
     // SAFETY: the caller holds the tensor, which is its own, new for this call.
     let Some(all) = wanted.map(|wanted| unsafe { wanted.get_mut() }) else { return call(&memory.batch, None) };
-    if !tables.padded() {
-        return call(&memory.batch, Some(all));
-    }
     let Memory { batch, lists, kept, grad_weights } = memory;
-    check::length("gradient of the weights", None, all.len(), lists.lookups().sum())?;
-    let counts = |number: usize, lookups| match tables.uses()[number].padding {
-        Some(_) => kept[number].positions().len(),
-        None => lookups,
-    };
-    grad_weights.clear();
-    grad_weights.resize(lists.lookups().enumerate().map(|(number, lookups)| counts(number, lookups)).sum(), F::zero());
-    call(batch, Some(grad_weights))?;
-    let (mut from, mut to) = (&grad_weights[..], all);
-    for (number, lookups) in lists.lookups().enumerate() {
-        let (grads, rest) = from.split_at(counts(number, lookups));
-        let (place, behind) = to.split_at_mut(lookups);
-        match tables.uses()[number].padding {
-            Some(_) => kept[number].spread(grads, place)?,
-            None => place.copy_from_slice(grads),
-        }
-        (from, to) = (rest, behind);
-    }
-    Ok(())
+    let batch: &Batch<Cpu<F>> = batch;
+    let lookups = lists.lookups().zip(tables.uses()).zip(&*kept);
+    let lookups = lookups.map(|((lookups, table), kept)| (lookups, table.padding.map(|_| kept)));
+    KeptLookups::spread_over(lookups, grad_weights, all, |grads| call(batch, Some(grads)))
 }

@@ -74,11 +74,6 @@ impl<F: Float> Tables<F> {
         &self.features
     }
 
-    /// Whether lookups of a table are skipped.
-    pub(crate) fn padded(&self) -> bool {
-        self.uses.iter().any(|table| table.padding.is_some())
-    }
-
     fn idle<T>(&self, take: impl FnOnce(&mut Idle<F>) -> T) -> T {
         take(&mut self.idle.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -142,21 +142,9 @@ impl<F: Number> Copied<F> {
         Ok(bags.map_err(|error| error.of_table(table))?)
     }
 
-    /// All lookups of the batch, and how many count.
-    pub(crate) fn lookups(&self) -> (usize, usize) {
-        let all = self.indices.len();
-        (all, if self.skips { self.kept.positions().len() } else { all })
-    }
-
-    /// Gradients of the weights of all lookups from those of the lookups that count.
-    pub(crate) fn spread(&self, kept: &[F], all: &mut [F]) -> Outcome {
-        match self.skips {
-            true => Ok(self.kept.spread(kept, all)?),
-            false => {
-                all.copy_from_slice(kept);
-                Ok(())
-            }
-        }
+    /// All lookups of the batch, and which of them count, if some may not.
+    pub(crate) fn lookups(&self) -> (usize, Option<&KeptLookups<F>>) {
+        (self.indices.len(), self.skips.then_some(&self.kept))
     }
 }
 

@@ -4,7 +4,7 @@ use std::any::Any;
 
 use ttcore::backend::{Sink, Workspace};
 use ttcore::embedding::{Batch, TableMut, Worker};
-use ttcore::{Bags, check};
+use ttcore::{Bags, KeptLookups};
 use ttcore_cpu::{Cpu, Threads};
 
 use crate::bags::Copied;
@@ -64,22 +64,6 @@ pub(crate) fn with_weights<F: Number>(
     all: Option<&mut [F]>,
     backward: impl FnOnce(Option<&mut [F]>) -> Result<(), ttcore::Error>,
 ) -> Outcome {
-    let Some(mut all) = all else { return Ok(backward(None)?) };
-    let sizes = || copied.iter().map(Copied::lookups);
-    let (lookups, counted) = sizes().fold((0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1));
-    check::length("gradient of the weights", None, all.len(), lookups)?;
-    if lookups == counted {
-        return Ok(backward(Some(all))?);
-    }
-    kept.clear();
-    kept.resize(counted, F::zero());
-    backward(Some(kept))?;
-    let mut kept = &kept[..];
-    for table in copied {
-        let (lookups, counted) = table.lookups();
-        let (these, others) = all.split_at_mut(lookups);
-        table.spread(&kept[..counted], these)?;
-        (all, kept) = (others, &kept[counted..]);
-    }
-    Ok(())
+    let Some(all) = all else { return Ok(backward(None)?) };
+    Ok(KeptLookups::spread_over(copied.iter().map(Copied::lookups), kept, all, |grads| backward(Some(grads)))?)
 }

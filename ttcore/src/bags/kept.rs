@@ -140,6 +140,45 @@ impl<F: Real> KeptLookups<F> {
         Ok(())
     }
 
+    /// Runs a backward that writes gradients of the per-sample weights of several tables, one behind the other, and gives
+    /// `all` lookups theirs: see [`spread`](Self::spread). `tables` are the lookups of each, and which of them count, where
+    /// some may not. `room` is memory for the gradients of those that do, which is used again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] if `all` are not as many as the lookups, before anything runs; or those of `backward`.
+    pub fn spread_over<'k, E: From<Error>>(
+        tables: impl Iterator<Item = (usize, Option<&'k Self>)> + Clone,
+        room: &mut Vec<F>,
+        all: &mut [F],
+        backward: impl FnOnce(&mut [F]) -> Result<(), E>,
+    ) -> Result<(), E>
+    where
+        F: 'k,
+    {
+        let count = |(lookups, kept): (usize, Option<&Self>)| kept.map_or(lookups, |kept| kept.positions.len());
+        let lookups = tables.clone().map(|(lookups, _)| lookups).sum();
+        check::length("gradient of the weights", None, all.len(), lookups)?;
+        let counted = tables.clone().map(count).sum();
+        if counted == lookups {
+            return backward(all);
+        }
+        room.clear();
+        room.resize(counted, F::zero());
+        backward(room)?;
+        let (mut from, mut to) = (&room[..], all);
+        for table in tables {
+            let (numbers, behind) = from.split_at(count(table));
+            let (places, others) = to.split_at_mut(table.0);
+            match table.1 {
+                Some(kept) => kept.spread(numbers, places)?,
+                None => places.copy_from_slice(numbers),
+            }
+            (from, to) = (behind, others);
+        }
+        Ok(())
+    }
+
     fn clear(&mut self) {
         self.rows.clear();
         self.offsets.clear();
@@ -194,6 +233,30 @@ mod tests {
         let lookups = BagsError::LastOffset { position: 3, offset: 4, base: 0, lookups: 5 };
         assert_eq!(fill(&mut kept, NEGATIVE, &[-1; 5]).err().unwrap(), lookups);
         assert!(kept.positions().is_empty() && kept.spread(&[], &mut []).is_ok());
+    }
+
+    #[test]
+    fn gradients_of_several_tables_go_to_all_their_lookups() {
+        let (mut some, mut every, mut room) = (KeptLookups::default(), KeptLookups::default(), Vec::new());
+        fill(&mut some, PADDING, &[7, 6, 7, 5]).unwrap();
+        fill(&mut every, PADDING, &[0, 1, 2, 3]).unwrap();
+        // So many gradients are wanted, and they are 1, 2, ..
+        fn count(grads: &mut [f64], want: usize) -> Result<(), Error> {
+            assert_eq!(grads.len(), want);
+            grads.iter_mut().zip(1..).for_each(|(grad, number)| *grad = f64::from(number));
+            Ok(())
+        }
+        let mut all = [9.0; 7];
+        let tables = [(1, None), (4, Some(&some)), (2, None)].into_iter();
+        KeptLookups::spread_over(tables.clone(), &mut room, &mut all, |grads| count(grads, 5)).unwrap();
+        assert_eq!(all, [1.0, 0.0, 2.0, 0.0, 3.0, 4.0, 5.0]);
+        let refused =
+            KeptLookups::spread_over(tables, &mut room, &mut all[1..], |_| -> Result<(), Error> { panic!("run") });
+        assert_eq!(refused, check::length("gradient of the weights", None, 6, 7));
+        // Where all count, they are written where they belong.
+        let tables = [(3, None), (4, Some(&every))].into_iter();
+        KeptLookups::spread_over(tables, &mut room, &mut all, |grads| count(grads, 7)).unwrap();
+        assert_eq!((all, room.len()), ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], 5));
     }
 
     #[test]
