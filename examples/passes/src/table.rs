@@ -8,6 +8,9 @@ use ttcore::embedding::{Batch, Session, Worker};
 use ttcore::{Bags, Error, Layout, Mode, TableConfig};
 use ttcore_cpu::{Cpu, Element, Threads};
 
+/// Batches and workers that are kept for the next call.
+const SPARE: usize = 8;
+
 /// One table without its numbers, which are a tensor of the framework. Any number of threads may use it at once.
 pub struct Table<F: Element> {
     session: RwLock<Session<Cpu<F>>>,
@@ -142,7 +145,7 @@ impl<F: Element> Drop for Pass<F> {
     }
 }
 
-/// What is not in use now.
+/// What is not in use now: no more than a model has under way.
 struct Spare<T>(Mutex<Vec<T>>);
 
 impl<T> Spare<T> {
@@ -152,7 +155,10 @@ impl<T> Spare<T> {
     }
 
     fn give(&self, value: T) {
-        self.lock().push(value);
+        let mut spare = self.lock();
+        if spare.len() < SPARE {
+            spare.push(value);
+        }
     }
 
     /// What is in the list is whole, whatever happened to a thread that held it.

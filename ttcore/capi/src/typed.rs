@@ -232,7 +232,8 @@ impl<F: Number> Tables for Typed<F> {
     }
 
     fn reserve(&mut self, bags: usize, lookups: usize) -> Outcome {
-        let layout = self.session.layout().with_room(bags, lookups)?;
+        let old = self.session.layout();
+        let layout = old.with_room(bags.max(old.bags()), lookups.max(old.lookups()))?;
         fits(Cpu::<F>::workspace(&self.session.backend().plan(&mut self.threads, layout)?))?;
         Ok(self.session.reserve(&mut self.threads, bags, lookups)?)
     }
