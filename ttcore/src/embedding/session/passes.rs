@@ -62,7 +62,7 @@ impl<B: Backend> Session<B> {
         check::table_count(self.layout(), "batches", count)
     }
 
-    /// Pooled rows of all tables, `out` `[B][stride]` (see [`Layout`]).
+    /// Pooled rows of all tables, `out` `[B][stride]` (see [`Layout`](crate::Layout)).
     ///
     /// # Errors
     ///
