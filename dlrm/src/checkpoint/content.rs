@@ -171,7 +171,7 @@ impl Caches {
     /// The entries of the lists whose length follows from the model.
     pub(super) fn slots(config: &ModelConfig) -> impl Iterator<Item = Entry> {
         config.tables().iter().enumerate().filter_map(|(table, config)| {
-            let slots = config.table().cores().map_or(0, |_| config.table().dense_rows() as usize);
+            let slots = config.cache_slots();
             let entry = || Entry { name: list_name(table, NAMES[0]), dtype: Dtype::U64, shape: vec![slots] };
             (slots > 0).then(entry)
         })

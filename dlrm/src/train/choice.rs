@@ -29,7 +29,7 @@ fn model_bytes(config: &TableConfig) -> u128 {
 }
 
 fn training_bytes(config: &TableConfig) -> u128 {
-    let cached = config.table().cores().map_or(0, |_| config.table().dense_rows() as usize);
+    let cached = config.cache_slots();
     let counter =
         if cached > 0 { FrequencyCache::bytes_of(cached, FrequencyCache::default_max_counted(cached)) } else { 0 };
     model_bytes(config) + config.state_layout().len() as u128 * BYTES + counter

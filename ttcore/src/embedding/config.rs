@@ -2,12 +2,15 @@
 
 use crate::cache::FrequencyCache;
 use crate::error::Error;
-use crate::init::CoreInit;
+use crate::init::{CoreInit, DenseInit};
 use crate::optim::{CoreRule, Rule};
 use crate::real::Real;
 use crate::shape::TtShape;
 use crate::state::StateLayout;
 use crate::table::Table;
+
+/// Of the seed of dense rows behind cores, so that they are not drawn from the streams of slices.
+const DENSE_ROWS: u64 = 0x6465_6e73_6500_0000;
 
 /// How one table is held, initialised and trained.
 ///
@@ -26,6 +29,10 @@ pub struct TableConfig {
     pub(super) table: Table,
     /// Distribution and scale of new cores.
     pub(super) init: CoreInit,
+    /// Distribution of new dense rows.
+    pub(super) dense_init: DenseInit,
+    /// Whether dense rows behind cores are rows of the table, not those of a cache.
+    pub(super) addressed: bool,
     /// The update rule.
     pub(super) rule: Rule,
     /// That of blocks, if the table has cores.
@@ -66,6 +73,8 @@ impl TableConfig {
         Self {
             table,
             init: CoreInit::default(),
+            dense_init: DenseInit::default(),
+            addressed: false,
             rule: Rule::Sgd,
             core_rule,
             core_lr_multiplier: 1.0,
@@ -83,6 +92,30 @@ impl TableConfig {
     pub fn with_cache(mut self, slots: usize) -> Result<Self, Error> {
         if let Some(shape) = self.table.cores() {
             self.table = Table::cached(shape.clone(), slots).ok_or(Error::TooLarge { what: "cache" })?;
+            self.addressed = false;
+        }
+        Ok(self)
+    }
+
+    /// Puts `rows` uncompressed rows behind those of the cores, instead of a cache: rows `M .. M + rows` of the table, for those
+    /// who know beforehand what is looked up often, and address it there. Nothing is counted and nothing moves. They begin as
+    /// [`TableConfig::with_dense_init`] says, and are trained as rows of a cache. Nothing changes for a dense table.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`] if they do not fit in the address space.
+    ///
+    /// ```
+    /// use ttcore::{TableConfig, TtShape};
+    ///
+    /// let config = TableConfig::tt(TtShape::paper(1_000_000, 16, 3, 8)?).with_dense_rows(10_000)?;
+    /// assert_eq!((config.rows(), config.cache_slots()), (1_010_000, 0));
+    /// # Ok::<(), ttcore::Error>(())
+    /// ```
+    pub fn with_dense_rows(mut self, rows: usize) -> Result<Self, Error> {
+        if let Some(shape) = self.table.cores() {
+            self.table = Table::cached(shape.clone(), rows).ok_or(Error::TooLarge { what: "dense rows" })?;
+            self.addressed = true;
         }
         Ok(self)
     }
@@ -96,6 +129,12 @@ impl TableConfig {
     /// Another distribution or scale of new cores.
     pub fn with_init(mut self, init: CoreInit) -> Self {
         self.init = init;
+        self
+    }
+
+    /// Another distribution of new dense rows; not of a cache's, which begin as the cores have them.
+    pub fn with_dense_init(mut self, init: DenseInit) -> Self {
+        self.dense_init = init;
         self
     }
 
@@ -140,20 +179,23 @@ impl TableConfig {
         self
     }
 
-    /// Draws new parameters from a seed, `params` `[Table::parameters]`: cores as [`TableConfig::init`] says, a dense table as
-    /// in the reference model. Rows of a cache begin at zero, which nothing reads.
+    /// Draws new parameters from a seed, `params` `[Table::parameters]`: cores as [`TableConfig::init`] says, dense rows as
+    /// [`TableConfig::with_dense_init`] did. Rows of a cache begin at zero, which nothing reads.
     ///
     /// # Panics
     ///
     /// If `params` is shorter than the table's parameters.
     pub fn draw<F: Real>(&self, seed: u64, params: &mut [F]) {
+        let (cores, rows) = params[..self.table.parameters()].split_at_mut(self.table.core_parameters());
         match self.table.cores() {
             Some(shape) => {
-                let (cores, rows) = params[..self.table.parameters()].split_at_mut(shape.parameters());
                 self.init.fill(shape, seed, cores);
-                rows.fill(F::zero());
+                match self.addressed {
+                    true => self.dense_init.fill(self.rows(), seed ^ DENSE_ROWS, rows),
+                    false => rows.fill(F::zero()),
+                }
             }
-            None => crate::init::fill_dense(self.rows(), seed, &mut params[..self.table.parameters()]),
+            None => self.dense_init.fill(self.rows(), seed, rows),
         }
     }
 
@@ -164,7 +206,17 @@ impl TableConfig {
 
     /// Rows of the table as its user sees it: cached rows are not counted again.
     pub fn rows(&self) -> u64 {
-        if self.table.cores().is_some() { self.table.core_rows() } else { self.table.dense_rows() }
+        if self.cache_slots() > 0 { self.table.core_rows() } else { self.table.addresses() }
+    }
+
+    /// Rows that a cache holds; 0 without one.
+    pub fn cache_slots(&self) -> usize {
+        if self.table.cores().is_some() && !self.addressed { self.table.dense_rows() as usize } else { 0 }
+    }
+
+    /// Distribution of new dense rows.
+    pub fn dense_init(&self) -> DenseInit {
+        self.dense_init
     }
 
     /// Distribution and scale of new cores.
@@ -208,17 +260,18 @@ impl TableConfig {
             ("beta1", beta1, 1.0),
             ("beta2", beta2, 1.0),
         ];
-        match numbers.into_iter().find(|&(_, value, end)| !(value >= 0.0 && value < end)) {
-            Some((what, value, _)) => Err(Error::Setting { what, table, value }),
+        let outside = numbers.into_iter().find(|&(_, value, end)| !(value >= 0.0 && value < end));
+        let not_finite = || self.dense_init.numbers().into_iter().find(|(_, value)| !value.is_finite());
+        match outside.map(|(what, value, _)| (what, value)).or_else(not_finite) {
+            Some((what, value)) => Err(Error::Setting { what, table, value }),
             None => Ok(()),
         }
     }
 
     pub(super) fn cache(&self) -> Result<Option<FrequencyCache>, Error> {
-        let cached = self.table.cores().is_some() && self.table.dense_rows() > 0;
-        let slots = self.table.dense_rows() as usize;
+        let slots = self.cache_slots();
         let max_counted = self.max_counted.unwrap_or(FrequencyCache::default_max_counted(slots));
-        cached.then(|| FrequencyCache::new(slots, max_counted)).transpose()
+        (slots > 0).then(|| FrequencyCache::new(slots, max_counted)).transpose()
     }
 }
 
@@ -245,6 +298,12 @@ mod tests {
                 "eps of the rule of the cores"
             );
             assert_eq!(refused(adam(nonsense, 0.999, 1e-8)), "beta1");
+        }
+        for nonsense in [f64::NAN, f64::INFINITY] {
+            let with = |init| refused(config().with_dense_init(init));
+            assert_eq!(with(DenseInit::Gaussian { std: nonsense }), "standard deviation of dense rows");
+            assert_eq!(with(DenseInit::Uniform { low: nonsense, high: 1.0 }), "lower bound of dense rows");
+            assert_eq!(with(DenseInit::Uniform { low: -1.0, high: nonsense }), "upper bound of dense rows");
         }
         assert_eq!(refused(adam(0.9, 1.0, 1e-8)), "beta2");
         assert_eq!(adam(0.0, 0.999, 0.0).check(3), Ok(()));

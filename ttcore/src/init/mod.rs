@@ -41,7 +41,7 @@ mod signs;
 mod stream;
 mod uniform;
 
-pub use dense::fill_dense;
+pub use dense::{DenseInit, fill_dense};
 pub use gaussian::Gaussian;
 pub use sampled_gaussian::SampledGaussian;
 pub use signs::Signs;
