@@ -12,6 +12,7 @@
 //! | [`checkpoint`] | the state of a run in a file, to go on from bit for bit |
 //! | [`metrics`] | accuracy, log loss, AUC |
 //! | [`presets`] | table sizes and layers of the Kaggle, Terabyte and MLPerf models |
+//! | [`budget`] | so many bytes for some tables: tensor trains, and what they have to be better than |
 //! | [`memory`] | which tables are compressed, and what that saves |
 //! | [`bench`](mod@bench) | what lookups cost, a tensor train beside a dense table and the machine; what an iteration costs |
 //!
@@ -23,6 +24,7 @@
 #![deny(unsafe_code)]
 
 pub mod bench;
+pub mod budget;
 pub mod checkpoint;
 pub mod data;
 pub mod frequency;

@@ -282,6 +282,7 @@ fn tensors_have_the_shapes_of_the_field() {
                 assert_eq!(shapes[&format!("tables.{number}.rows")], [*rows as usize, 4]);
                 assert_eq!(shapes[&format!("tables.{number}.rows.state.0")], [*rows as usize, 4]);
             }
+            dlrm::train::TableSettings::Shared { .. } => unreachable!("no table is"),
             dlrm::train::TableSettings::Tt { row_factors, col_factors, ranks, cached_rows, .. } => {
                 tt += 1;
                 for k in 0..3 {

@@ -10,6 +10,8 @@
 //! 6. its [`Split`] names the rows that train, test and validate; an [`Order`] shuffles the training ones;
 //! 7. [`Dataset::fill_batch`] gathers the chosen rows into a reusable [`Batch`].
 //!
+//! [`Counts`] says how often each row of a table occurs in some lines.
+//!
 //! [`Synthetic`] writes files of the same form from a planted model, so that everything runs without the real file; its
 //! lines go through the same parser.
 //!
@@ -27,6 +29,7 @@
 //! ```
 
 mod batch;
+mod counts;
 pub mod criteo;
 mod dataset;
 mod error;
@@ -45,6 +48,7 @@ mod tests;
 mod vocabulary;
 
 pub use batch::Batch;
+pub use counts::Counts;
 pub use criteo::{ParseError, Reason, Record};
 pub use dataset::Dataset;
 pub use error::{DataError, DataErrorKind, RowError, RowFault};
@@ -64,7 +68,7 @@ pub const DENSE: usize = 13;
 pub const CATEGORICAL: usize = 26;
 
 /// A fixed bijective hash of 64 bits (the finaliser of SplitMix64).
-fn mix(value: u64) -> u64 {
+pub(crate) fn mix(value: u64) -> u64 {
     let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 
-use super::counting::Counts;
-use crate::data::Batch;
+use crate::data::{Batch, Counts};
 use crate::metrics;
 
 /// The least occurrences of each bucket; the next begins where one ends.

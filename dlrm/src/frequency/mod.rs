@@ -4,19 +4,17 @@
 //! rows, which are most of a large table. Here the log loss is told apart by how often a row occurs in the training lines:
 //!
 //! ```text
-//! Counts     how often each row of the largest tables occurs in the training lines: one pass    counting
+//! Counts     how often each row of the largest tables occurs in the training lines: one pass    data
 //! Buckets    predictions of the evaluated lines, in buckets of such counts                      buckets
 //! evaluate   both, around an evaluation of a Trainer
 //! ```
 
 mod buckets;
-mod counting;
 
 pub use buckets::{Bucket, ByFrequency, Count};
 
 use self::buckets::Buckets;
-use self::counting::Counts;
-use crate::data::CATEGORICAL;
+use crate::data::{CATEGORICAL, Counts};
 use crate::memory::largest_tables;
 use crate::model::Engine;
 use crate::train::{Evaluation, Observer, Part, Progress, TrainError, Trainer};

@@ -5,6 +5,7 @@ use std::fmt;
 use ttcore::{Rule, TableConfig};
 
 use super::interaction;
+use super::lookup::Lookup;
 
 /// The parts of a DLRM, checked to fit together.
 #[derive(Clone, Debug)]
@@ -13,7 +14,17 @@ pub struct ModelConfig {
     bottom: Vec<usize>,
     top: Vec<usize>,
     tables: Vec<TableConfig>,
+    features: Vec<Feature>,
     rule: Rule,
+}
+
+/// A categorical feature: how its categories are looked up in its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Feature {
+    /// Categories, `n`; each is below.
+    pub categories: u64,
+    /// Where their rows lie.
+    pub lookup: Lookup,
 }
 
 /// Parts of a model that do not fit together.
@@ -44,6 +55,22 @@ pub enum ConfigError {
         /// Its last size.
         got: usize,
     },
+    /// There is not one feature for each table.
+    Features {
+        /// How many there are.
+        got: usize,
+        /// How many tables.
+        tables: usize,
+    },
+    /// A table does not have the rows that its lookups need.
+    TableRows {
+        /// Which table.
+        table: usize,
+        /// Its rows.
+        got: u64,
+        /// The rows needed.
+        want: u64,
+    },
     /// A table has another embedding dimension.
     TableDim {
         /// Which table.
@@ -57,12 +84,29 @@ pub enum ConfigError {
 
 impl ModelConfig {
     /// A model of embedding dimension `dim`, the bottom MLP's sizes from the dense features to `dim`, the top MLP's from
-    /// the interaction to 1, and one table for each categorical feature.
+    /// the interaction to 1, and one table for each categorical feature, with a row for each category.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] if the parts do not fit together.
     pub fn new(dim: usize, bottom: Vec<usize>, top: Vec<usize>, tables: Vec<TableConfig>) -> Result<Self, ConfigError> {
+        let direct = |table: &TableConfig| Feature { categories: table.rows(), lookup: Lookup::Direct };
+        let features = tables.iter().map(direct).collect();
+        Self::with_features(dim, bottom, top, tables, features)
+    }
+
+    /// As [`ModelConfig::new`], with features whose categories are looked up in another way; one for each table.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the parts do not fit together.
+    pub fn with_features(
+        dim: usize,
+        bottom: Vec<usize>,
+        top: Vec<usize>,
+        tables: Vec<TableConfig>,
+        features: Vec<Feature>,
+    ) -> Result<Self, ConfigError> {
         for (mlp, sizes) in [("bottom", &bottom), ("top", &top)] {
             if sizes.len() < 2 || sizes.contains(&0) {
                 return Err(ConfigError::Sizes { mlp });
@@ -79,11 +123,20 @@ impl ModelConfig {
         if top_output != 1 {
             return Err(ConfigError::TopOutput { got: top_output });
         }
-        let mut dims = tables.iter().map(|table| table.table().dim()).enumerate();
-        match dims.find(|(_, got)| *got != dim) {
-            Some((table, got)) => Err(ConfigError::TableDim { table, got, dim }),
-            None => Ok(Self { dim, bottom, top, tables, rule: Rule::Sgd }),
+        if features.len() != tables.len() {
+            return Err(ConfigError::Features { got: features.len(), tables: tables.len() });
         }
+        for (table, (config, feature)) in tables.iter().zip(&features).enumerate() {
+            let (got, columns) = (config.table().dim(), feature.lookup.columns(dim));
+            if columns != Some(got) {
+                return Err(ConfigError::TableDim { table, got, dim });
+            }
+            let (got, want) = (config.rows(), feature.lookup.rows(feature.categories));
+            if got != want || !feature.lookup.fits(config) {
+                return Err(ConfigError::TableRows { table, got, want });
+            }
+        }
+        Ok(Self { dim, bottom, top, tables, features, rule: Rule::Sgd })
     }
 
     /// Another update rule of the MLPs than SGD. Tables have their own.
@@ -117,6 +170,11 @@ impl ModelConfig {
         &self.tables
     }
 
+    /// How the categories of each table's feature are looked up.
+    pub fn features(&self) -> &[Feature] {
+        &self.features
+    }
+
     /// Numbers in the interaction: what the top MLP begins with.
     pub fn interaction_width(&self) -> usize {
         interaction::width(self.dim, self.tables.len())
@@ -134,8 +192,12 @@ impl fmt::Display for ConfigError {
                 write!(f, "the top MLP begins with {got} numbers, not with the {want} of the interaction")
             }
             Self::TopOutput { got } => write!(f, "the top MLP ends in {got} numbers, not in 1"),
+            Self::Features { got, tables } => write!(f, "there are {got} features for {tables} tables"),
+            Self::TableRows { table, got, want } => {
+                write!(f, "table {table} has {got} rows, where its lookups need {want}")
+            }
             Self::TableDim { table, got, dim } => {
-                write!(f, "table {table} has embedding dimension {got}, not {dim}")
+                write!(f, "table {table} has rows of {got} numbers, which do not make embeddings of {dim}")
             }
         }
     }

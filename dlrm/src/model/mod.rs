@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! dense [B][13]        -> bottom MLP          -> x [B][N]
-//! indices, one a table -> embedding bags      -> e [B][tables N]
+//! indices, one a table -> embedding bags      -> e [B][tables N]      lookup: which rows of its table a category has
 //! x, e                 -> interaction         -> [B][N + pairs]
 //! interaction          -> top MLP, sigmoid    -> p [B]
 //! ```
@@ -14,6 +14,7 @@
 //!   as far as the backend does not; where the machine has no vector kernels, a library takes one buffer for each product.
 //! * `Gpu` (features `cuda` and `emulator`): where the tables are. A step waits for the device once, for the loss.
 
+mod addressing;
 mod config;
 mod dense;
 mod engine;
@@ -25,10 +26,12 @@ mod gpu;
 mod host;
 pub mod interaction;
 mod linear;
+pub mod lookup;
 mod loss;
 mod mlp;
 mod parallel;
 mod phases;
+mod product;
 mod tensors;
 
 use std::fmt;
@@ -37,10 +40,14 @@ use std::time::Instant;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use ttcore::embedding::Batch;
+use ttcore::embedding::Session;
 use ttcore::{Bags, EmbeddingBagCollection, Error, Mode, Real, Update};
 use ttcore_cpu::Isa;
 
-pub use config::{ConfigError, ModelConfig};
+use addressing::Addressing;
+use product::Products;
+
+pub use config::{ConfigError, Feature, ModelConfig};
 pub use engine::{DenseModel, DensePart, Engine, Passed};
 pub use finite::{NonFinite, Quantity, StepError};
 pub use gemm::Number;
@@ -49,6 +56,7 @@ pub use gpu::Gpu;
 pub use host::Host;
 pub use interaction::Interaction;
 pub use linear::Linear;
+pub use lookup::Lookup;
 pub use loss::{binary_cross_entropy, sigmoid};
 pub use mlp::Mlp;
 pub use phases::Phases;
@@ -75,6 +83,9 @@ pub struct Dlrm<B: Engine> {
     tables: EmbeddingBagCollection<B>,
     batch: Batch<B>,
     largest_batch: usize,
+    addressing: Addressing,
+    /// What makes embeddings of the tables' rows, where these are not embeddings already.
+    products: Option<Products<B>>,
     /// The bags of a call, which end with it: kept for their memory.
     bags: Vec<Bags<'static, B::Float>>,
     phases: Phases,
@@ -151,9 +162,13 @@ impl<B: Engine> Dlrm<B> {
         let top = Mlp::init(config.top(), false, config.rule(), &mut rng);
         let interaction = Interaction { dim: config.dim(), embeddings: config.tables().len() };
         let dense = B::Dense::new(&backend, queue, DenseModel { bottom, top, interaction, largest_batch })?;
-        let tables = config.tables().to_vec();
-        let tables = EmbeddingBagCollection::new(backend, queue, tables, largest_batch, largest_batch, seed)?;
+        let products = Products::new(&backend, queue, &config, largest_batch)?;
+        let layout = addressing::layout(&config, largest_batch)?;
+        let session = Session::with_layout(backend, queue, config.tables().to_vec(), layout)?;
+        let tables = EmbeddingBagCollection::drawn(session, queue, seed)?;
         Ok(Self {
+            addressing: Addressing::new(&config, largest_batch),
+            products,
             dense,
             batch: tables.batch(queue)?,
             tables,
@@ -220,7 +235,10 @@ impl<B: Engine> Dlrm<B> {
         let loss = loss.map_err(StepError::NonFinite)?;
 
         let start = Instant::now();
-        let gradient = self.dense.grad_embedded(self.tables.backend(), queue, batch)?;
+        let mut gradient = self.dense.grad_embedded(self.tables.backend(), queue, batch)?;
+        if let Some(products) = &mut self.products {
+            gradient = products.backward(self.tables.backend(), queue, batch, gradient)?;
+        }
         self.tables.step(queue, &self.batch, gradient, lr, None)?;
         self.settle(queue)?;
         self.phases.embedding_backward = start.elapsed();
@@ -240,7 +258,7 @@ impl<B: Engine> Dlrm<B> {
         let start = Instant::now();
         self.check(samples)?;
         let mut bags: Vec<Bags<'_, B::Float>> = recycle(std::mem::take(&mut self.bags));
-        let mut grouped = validate(&self.config, samples, &mut bags).map_err(B::Error::from);
+        let mut grouped = self.addressing.bags(&self.config, samples.indices, &mut bags).map_err(B::Error::from);
         if grouped.is_ok() {
             grouped = self.tables.group(queue, &mut self.batch, bags.iter().copied(), mode);
         }
@@ -249,7 +267,14 @@ impl<B: Engine> Dlrm<B> {
         self.phases.group = start.elapsed();
 
         let start = Instant::now();
-        self.tables.forward(queue, &mut self.batch, self.dense.embedded(samples.labels.len()))?;
+        let batch = samples.labels.len();
+        match &mut self.products {
+            None => self.tables.forward(queue, &mut self.batch, self.dense.embedded(batch))?,
+            Some(products) => {
+                self.tables.forward(queue, &mut self.batch, products.rows(batch))?;
+                products.forward(self.tables.backend(), queue, batch, self.dense.embedded(batch))?;
+            }
+        }
         self.settle(queue)?;
         self.phases.embedding_forward = start.elapsed();
         Ok(())
@@ -286,19 +311,6 @@ impl<B: Engine> Dlrm<B> {
         }
         Ok(())
     }
-}
-
-/// The indices of all tables, checked, as bags of one lookup each.
-fn validate<'a, F: Real>(
-    config: &ModelConfig,
-    samples: Samples<'a, F>,
-    bags: &mut Vec<Bags<'a, F>>,
-) -> Result<(), Error> {
-    for (table, (config, indices)) in config.tables().iter().zip(samples.indices).enumerate() {
-        let valid = Bags::one_per_bag(config.rows(), indices, None);
-        bags.push(valid.map_err(|error| error.of_table(table))?);
-    }
-    Ok(())
 }
 
 /// An empty list with the memory of another.

@@ -31,7 +31,7 @@ pub(crate) fn table_tensors(config: &TableConfig) -> Vec<TableTensor> {
     }
     let rows = table.dense_rows() as usize;
     if rows > 0 {
-        let name = if table.cores().is_some() { "cache.values" } else { "rows" }.to_owned();
+        let name = if config.cache_slots() > 0 { "cache.values" } else { "rows" }.to_owned();
         let range = table.core_parameters()..table.parameters();
         tensors.push(TableTensor { name, shape: vec![rows, table.dim()], state: false, range });
         blocks.push((rows, layout.slices()));

@@ -29,20 +29,21 @@ pub(super) fn conclude<B: Engine>(
     let state = trainer.state();
     let statistics = trainer.model().tables().statistics();
     let settings = trainer.settings();
+    let dim = settings.dim as u128;
     let tables: Vec<TableSummary> = statistics
         .iter()
         .zip(&settings.tables)
         .map(|(table, settings)| {
             let (row_factors, ranks) = match settings {
-                TableSettings::Dense { .. } => (None, None),
+                TableSettings::Dense { .. } | TableSettings::Shared { .. } => (None, None),
                 TableSettings::Tt { row_factors, ranks, .. } => (Some(row_factors.clone()), Some(ranks.clone())),
             };
             TableSummary {
-                rows: table.rows,
+                rows: settings.rows(),
                 row_factors,
                 ranks,
                 bytes: table.bytes.parameters(),
-                dense_bytes: table.bytes.uncompressed,
+                dense_bytes: u128::from(settings.rows()) * dim * size_of::<B::Float>() as u128,
                 std_init: table.init.map(|init| init.std_table),
                 step: (table.init.filter(|_| settings.is_element_wise()))
                     .map(|init| init.step * settings.lr_multiplier()),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::non_finite::{MOST_SKIPPED_IN_A_ROW, NonFiniteBatch};
 use super::part::Part;
+use crate::budget::BudgetError;
 use crate::checkpoint::CheckpointError;
 use crate::data::RowError;
 use crate::model::ConfigError;
@@ -33,6 +34,8 @@ pub enum TrainError {
         /// Why.
         reason: String,
     },
+    /// There are too few bytes for the tables.
+    Budget(BudgetError),
     /// Data for another model: a table has fewer rows than the data has categories.
     Data {
         /// Which table.
@@ -129,6 +132,7 @@ impl fmt::Display for TrainError {
                 "the data has {categories} categories for table {table}, the model {rows} rows: evaluate on data \
                  prepared with the one it was trained on"
             ),
+            Self::Budget(error) => error.fmt(f),
             Self::Row(error) => error.fmt(f),
             Self::Model(reason) | Self::Backend(reason) => f.write_str(reason),
             Self::Checkpoint(error) => error.fmt(f),
@@ -172,6 +176,7 @@ fn last_good(f: &mut fmt::Formatter<'_>, checkpoint: Option<&Path>) -> fmt::Resu
 impl std::error::Error for TrainError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            Self::Budget(error) => Some(error),
             Self::Row(error) => Some(error),
             Self::Checkpoint(error) => Some(error),
             Self::Observer(error) => Some(error),

@@ -79,7 +79,9 @@ impl Hyperparameters {
             |(number, table): (usize, &TableSettings)| table.config(self.dim, rule).map_err(TrainError::table(number));
         let tables = self.tables.iter().enumerate().map(table).collect::<Result<Vec<_>, _>>()?;
         let top = [&[interaction::width(self.dim, tables.len())], &self.top[..]].concat();
-        Ok(ModelConfig::new(self.dim, self.bottom.clone(), top, tables)?.with_rule(rule))
+        let features = self.tables.iter().map(TableSettings::feature).collect();
+        let config = ModelConfig::with_features(self.dim, self.bottom.clone(), top, tables, features)?;
+        Ok(config.with_rule(rule))
     }
 
     /// That all numbers are in range: those of a checkpoint may be any.

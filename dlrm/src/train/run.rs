@@ -16,7 +16,7 @@ use super::settings::TrainSettings;
 use super::state::{DataIdentity, Evaluation};
 use super::trainer::{Step, Trainer};
 use crate::checkpoint::{Checkpoint, CheckpointError, CheckpointErrorKind, Folder, Skipped, Target};
-use crate::data::Dataset;
+use crate::data::{Counts, Dataset};
 use crate::model::{Engine, NonFinite, Quantity};
 
 /// How a run is followed and kept. Nothing here changes what is learned from numbers that are finite.
@@ -64,8 +64,10 @@ pub fn train<B: Engine>(
     if lines == 0 {
         return Err(TrainError::TooFewLines { lines: data.len() });
     }
-    let resolved = settings.resolve(&data.table_rows(), lines)?;
-    let kept_dense = settings.kept_dense(&data.table_rows())?;
+    let Some(counts) = count(data, settings.counted_tables(&data.table_rows()), observer)? else {
+        return Err(TrainError::Interrupted { iteration: 0, checkpoint: None });
+    };
+    let (resolved, kept_dense) = settings.resolve_with(&data.table_rows(), lines, counts.as_ref())?;
     let iterations = settings.iterations(lines).min(settings.max_iterations.unwrap_or(u64::MAX));
     let identity = DataIdentity::of(data);
     let (folder, mut checkpoint) = match &options.checkpoints {
@@ -107,6 +109,20 @@ pub fn train<B: Engine>(
     };
     run.train(queue, observer)?;
     run.end(queue, observer)
+}
+
+/// How often the rows of some tables occur in the training lines, if there are any such tables; none if interrupted.
+fn count(data: &Dataset, tables: Vec<usize>, observer: &mut dyn Observer) -> Result<Option<Option<Counts>>, TrainError> {
+    if tables.is_empty() {
+        return Ok(Some(None));
+    }
+    let train = data.split().train.clone();
+    let lines = train.len();
+    let counts = Counts::new(data, tables, train, |done| {
+        observer.progress(Progress::Count { done, lines });
+        !observer.stop()
+    })?;
+    Ok(counts.map(Some))
 }
 
 /// The folder, and the checkpoint to go on from.

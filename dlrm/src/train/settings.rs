@@ -2,18 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use ttcore::ShapeError;
-use ttcore::factor::{column_factors, paper_row_factors};
+use serde::{Deserialize, Serialize};
 
-use super::choice::{self, KeptDense};
 use super::error::TrainError;
-use super::hyperparameters::{CacheSchedule, Hyperparameters};
 use super::optimizer::Optimizer;
 use super::schedule::LrPolicy;
-use super::table_file::{TableOverride, TtOverride};
-use super::tables::{CoreRuleName, InitName, ScaleName, TableSettings};
+use super::table_file::TableOverride;
+use super::tables::{CoreRuleName, InitName, RowInit, ScaleName};
+use crate::budget::Method;
 use crate::data::DENSE;
-use crate::memory::{CORES, largest_tables};
 use crate::presets::Preset;
 
 /// Which tables are in TT form, and how.
@@ -49,6 +46,34 @@ pub struct CacheSettings {
     pub refresh: u64,
 }
 
+/// How new dense tables of `n` rows are drawn (paper, Table 1).
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DenseInitName {
+    /// `U(-1/sqrt(n), 1/sqrt(n))`, as in the reference model.
+    #[default]
+    Uniform,
+    /// `N(0, factor n^-power)`
+    Gaussian {
+        /// A factor of the variance, not negative.
+        factor: f64,
+        /// A power of the number of rows.
+        power: i32,
+    },
+}
+
+impl DenseInitName {
+    /// For a table of `rows` rows.
+    pub fn of(self, rows: u64) -> RowInit {
+        match self {
+            Self::Uniform => RowInit::Reference,
+            Self::Gaussian { factor, power } => {
+                RowInit::Gaussian { std: (factor * (rows.max(1) as f64).powi(-power)).sqrt() }
+            }
+        }
+    }
+}
+
 /// What the learning rate of cores is multiplied by unless another number is given (docs/accuracy.md).
 ///
 /// A first step of AdaGrad-Norm moves a slice by the learning rate, all its numbers together. That fits a learning rate of
@@ -80,8 +105,15 @@ pub struct TrainSettings {
     pub top: Option<Vec<usize>>,
     /// The compressed tables.
     pub tt: TtSettings,
+    /// How the largest tables are made smaller.
+    pub method: Method,
+    /// Bytes of parameters for the largest tables, all together; where none are given, those of tensor trains of their rank.
+    /// With a number, tables are held by the method whatever they save.
+    pub table_bytes: Option<u64>,
     /// The cache of compressed tables.
     pub cache: CacheSettings,
+    /// How new dense tables are drawn.
+    pub dense_init: DenseInitName,
     /// What differs for single tables, by number.
     pub tables: BTreeMap<usize, TableOverride>,
     /// Samples in a batch.
@@ -117,7 +149,10 @@ impl TrainSettings {
                 lr_multiplier: None,
                 frozen: false,
             },
+            method: Method::Tt,
+            table_bytes: None,
             cache: CacheSettings { fraction: 0.0, warmup: 0.1, refresh: 0 },
+            dense_init: DenseInitName::Uniform,
             tables: BTreeMap::new(),
             batch_size: preset.batch_size(),
             epochs: 1,
@@ -128,126 +163,13 @@ impl TrainSettings {
         }
     }
 
-    /// Everything decided, for data with tables of these rows and `lines` lines to train on.
-    ///
-    /// # Errors
-    ///
-    /// [`TrainError`] for a setting out of range or a table that cannot be made.
-    pub fn resolve(&self, table_rows: &[u64], lines: usize) -> Result<Hyperparameters, TrainError> {
-        self.check()?;
-        if let Some((&table, _)) = self.tables.range(table_rows.len()..).next() {
-            let reason = format!("there are {} tables, from 0", table_rows.len());
-            return Err(TrainError::Table { table, reason });
-        }
-        let (bottom, top) = self.layers();
-        let dim = bottom[bottom.len() - 1];
-        let (tables, _) = self.choose(table_rows, dim)?;
-        let iterations = self.iterations(lines);
-        let schedule =
-            CacheSchedule { warmup: (self.cache.warmup * iterations as f64).ceil() as u64, every: self.cache.refresh };
-        let cache = tables.iter().any(TableSettings::has_cache).then_some(schedule);
-        let hyperparameters = Hyperparameters {
-            dim,
-            bottom,
-            top,
-            tables,
-            batch_size: self.batch_size,
-            optimizer: self.optimizer,
-            lr: self.lr,
-            cache,
-            seed: self.seed,
-        };
-        hyperparameters.model()?;
-        Ok(hyperparameters)
-    }
-
-    /// The tables that are among the largest, but stay dense, as they would hardly get smaller: for data with tables of these
-    /// rows.
-    ///
-    /// # Errors
-    ///
-    /// As [`TrainSettings::resolve`].
-    pub fn kept_dense(&self, table_rows: &[u64]) -> Result<Vec<KeptDense>, TrainError> {
-        self.check()?;
-        let (bottom, _) = self.layers();
-        self.choose(table_rows, bottom[bottom.len() - 1]).map(|(_, kept_dense)| kept_dense)
-    }
-
-    /// How each table is held, and which of the largest stay dense. What a file says of a table is done in any case.
-    fn choose(&self, table_rows: &[u64], dim: usize) -> Result<(Vec<TableSettings>, Vec<KeptDense>), TrainError> {
-        let mut table_rows = table_rows.to_vec();
-        if self.preset_rows {
-            table_rows.iter_mut().zip(self.preset.table_rows()).for_each(|(rows, &preset)| *rows = preset.max(*rows));
-        }
-        let compressed = largest_tables(&table_rows, self.tt.tables);
-        let mut kept_dense = Vec::new();
-        let mut table = |(number, &rows): (usize, &u64)| {
-            let dense = |frozen| TableSettings::Dense { rows, frozen };
-            let tt = |given| self.tt_table(rows, dim, given).map_err(TrainError::table(number));
-            match self.tables.get(&number) {
-                Some(&TableOverride::Dense { frozen }) => Ok(dense(frozen)),
-                Some(TableOverride::Tt(given)) => tt(given),
-                None if compressed.contains(&number) => {
-                    let settings = tt(&TtOverride::default())?;
-                    let config = |settings: &TableSettings| {
-                        settings.config(dim, self.optimizer.into()).map_err(TrainError::table(number))
-                    };
-                    let ratio = choice::ratio(&config(&dense(false))?, &config(&settings)?);
-                    if ratio >= self.tt.min_ratio {
-                        return Ok(settings);
-                    }
-                    kept_dense.push(KeptDense { table: number, rows, ratio });
-                    Ok(dense(self.tt.frozen))
-                }
-                None => Ok(dense(false)),
-            }
-        };
-        let tables = table_rows.iter().enumerate().map(&mut table).collect::<Result<Vec<_>, _>>()?;
-        Ok((tables, kept_dense))
-    }
-
     /// Iterations of all epochs over `lines` lines, whether or not all are gone through.
     pub fn iterations(&self, lines: usize) -> u64 {
         (lines.div_ceil(self.batch_size.max(1)) as u64).saturating_mul(self.epochs as u64)
     }
 
-    fn tt_table(&self, rows: u64, dim: usize, given: &TtOverride) -> Result<TableSettings, ShapeError> {
-        let row_factors = match &given.row_factors {
-            Some(factors) => factors.clone(),
-            None => paper_row_factors(
-                rows,
-                given.ranks.as_ref().map_or(CORES, |ranks| match ranks.len() {
-                    1 => CORES,
-                    bonds => bonds + 1,
-                }),
-            )?,
-        };
-        let bonds = row_factors.len().saturating_sub(1);
-        let inner = match given.ranks.as_deref() {
-            None => vec![self.tt.rank; bonds],
-            Some(&[rank]) => vec![rank; bonds],
-            Some(ranks) => ranks.to_vec(),
-        };
-        let scale = given.scale.unwrap_or(self.tt.scale);
-        let rule = given.rule.unwrap_or(self.tt.rule);
-        Ok(TableSettings::Tt {
-            rows,
-            col_factors: column_factors(dim, row_factors.len())?,
-            row_factors,
-            ranks: [&[1], &inner[..], &[1]].concat(),
-            init: given.init.unwrap_or(self.tt.init),
-            scale,
-            rule,
-            lr_multiplier: (given.lr_multiplier.or(self.tt.lr_multiplier))
-                .unwrap_or_else(|| default_lr_multiplier(self.optimizer, rule, scale)),
-            // As large as the largest share that is asked for: a small table has a row in it too.
-            cached_rows: (given.cache_fraction.unwrap_or(self.cache.fraction) * rows as f64).ceil() as usize,
-            frozen: given.frozen.unwrap_or(self.tt.frozen),
-        })
-    }
-
     /// Layer sizes of the bottom MLP, and of the top MLP behind the interaction.
-    fn layers(&self) -> (Vec<usize>, Vec<usize>) {
+    pub(super) fn layers(&self) -> (Vec<usize>, Vec<usize>) {
         let bottom = self.bottom.clone().unwrap_or_else(|| self.preset.bottom().to_vec());
         let top = self.top.clone().unwrap_or_else(|| self.preset.top()[1..].to_vec());
         (bottom, top)
@@ -269,11 +191,16 @@ impl TrainSettings {
             Optimizer::Sgd => 0.0,
             Optimizer::Adagrad { eps } => eps,
         };
+        let variance = match self.dense_init {
+            DenseInitName::Uniform => 0.0,
+            DenseInitName::Gaussian { factor, .. } => factor,
+        };
         for (name, value) in [
             ("learning rate", self.lr.base),
             ("learning rate multiplier", self.tt.lr_multiplier.unwrap_or(1.0)),
             ("smallest ratio of compression", self.tt.min_ratio),
             ("eps of Adagrad", eps),
+            ("variance of dense tables", variance),
         ] {
             if !(value.is_finite() && value >= 0.0) {
                 return setting(name, "be a number that is not negative");

@@ -2,8 +2,10 @@
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use ttcore::init::{CoreInit, Entries, Scale};
+use ttcore::init::{CoreInit, DenseInit, Entries, Scale};
 use ttcore::{CoreRule, Rule, TableConfig, TtShape};
+
+use crate::model::{Feature, Lookup};
 
 /// The distribution of the entries of new cores, by the name that the command line and files use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
@@ -58,6 +60,47 @@ impl CoreRuleName {
     }
 }
 
+/// The distribution of the entries of new rows.
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "lowercase", deny_unknown_fields)]
+pub enum RowInit {
+    /// As in the reference model: uniform, within `1/sqrt(n)` of 0 for a table of `n` rows.
+    #[default]
+    Reference,
+    /// Uniform between two numbers.
+    Uniform {
+        /// The lower one.
+        low: f64,
+        /// The upper one.
+        high: f64,
+    },
+    /// A Gaussian of mean zero.
+    Gaussian {
+        /// Its standard deviation.
+        std: f64,
+    },
+}
+
+impl RowInit {
+    fn is_reference(&self) -> bool {
+        *self == Self::Reference
+    }
+}
+
+impl From<RowInit> for DenseInit {
+    fn from(init: RowInit) -> Self {
+        match init {
+            RowInit::Reference => Self::Reference,
+            RowInit::Uniform { low, high } => Self::Uniform { low, high },
+            RowInit::Gaussian { std } => Self::Gaussian { std },
+        }
+    }
+}
+
+fn is_zero(rows: &u64) -> bool {
+    *rows == 0
+}
+
 /// One table of a run, with everything decided.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
@@ -66,6 +109,20 @@ pub enum TableSettings {
     Dense {
         /// Rows, `M`.
         rows: u64,
+        /// Not trained.
+        frozen: bool,
+        /// Distribution of new rows.
+        #[serde(default, skip_serializing_if = "RowInit::is_reference")]
+        init: RowInit,
+    },
+    /// Held in fewer rows, which categories share.
+    Shared {
+        /// Categories, `n`.
+        rows: u64,
+        /// Where the rows of a category lie.
+        lookup: Lookup,
+        /// Distribution of new rows.
+        init: RowInit,
         /// Not trained.
         frozen: bool,
     },
@@ -90,6 +147,9 @@ pub enum TableSettings {
         lr_multiplier: f64,
         /// Rows that are held uncompressed; 0 for no cache.
         cached_rows: usize,
+        /// Rows of the lowest numbers that are held as they are, instead of by the cores.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        own_rows: u64,
         /// Not trained.
         frozen: bool,
     },
@@ -99,14 +159,14 @@ impl TableSettings {
     /// Rows, `M`.
     pub fn rows(&self) -> u64 {
         match self {
-            Self::Dense { rows, .. } | Self::Tt { rows, .. } => *rows,
+            Self::Dense { rows, .. } | Self::Shared { rows, .. } | Self::Tt { rows, .. } => *rows,
         }
     }
 
     /// The largest rank; none for a dense table.
     pub fn rank(&self) -> Option<usize> {
         match self {
-            Self::Dense { .. } => None,
+            Self::Dense { .. } | Self::Shared { .. } => None,
             Self::Tt { ranks, .. } => ranks.iter().copied().max(),
         }
     }
@@ -114,7 +174,7 @@ impl TableSettings {
     /// What the learning rate of its rows is multiplied by; 1 for a dense table.
     pub fn lr_multiplier(&self) -> f64 {
         match self {
-            Self::Dense { .. } => 1.0,
+            Self::Dense { .. } | Self::Shared { .. } => 1.0,
             Self::Tt { lr_multiplier, .. } => *lr_multiplier,
         }
     }
@@ -126,7 +186,18 @@ impl TableSettings {
 
     /// Whether some of its rows are cached.
     pub fn has_cache(&self) -> bool {
-        matches!(self, Self::Tt { cached_rows: 1.., .. })
+        matches!(self, Self::Tt { cached_rows: 1.., own_rows: 0, .. })
+    }
+
+    /// How its categories are looked up.
+    pub fn feature(&self) -> Feature {
+        let categories = self.rows();
+        let lookup = match *self {
+            Self::Tt { rows, own_rows: own @ 1.., .. } => Lookup::Own { own, others: rows.saturating_sub(own) },
+            Self::Shared { lookup, .. } => lookup,
+            Self::Dense { .. } | Self::Tt { .. } => Lookup::Direct,
+        };
+        Feature { categories, lookup }
     }
 
     /// The table of embedding dimension `dim`, trained by a rule.
@@ -136,14 +207,36 @@ impl TableSettings {
     /// [`ttcore::Error`] for a table that cannot be made.
     pub fn config(&self, dim: usize, rule: Rule) -> Result<TableConfig, ttcore::Error> {
         let (config, frozen) = match self {
-            Self::Dense { rows, frozen } => (TableConfig::dense(*rows, dim)?, *frozen),
+            Self::Dense { rows, frozen, init } => {
+                (TableConfig::dense(*rows, dim)?.with_dense_init((*init).into()), *frozen)
+            }
+            Self::Shared { rows, lookup, init, frozen } => {
+                let dim = lookup.columns(dim).unwrap_or(dim);
+                let config = TableConfig::dense(lookup.rows(*rows), dim)?;
+                (config.with_dense_init((*init).into()), *frozen)
+            }
             Self::Tt {
-                rows, row_factors, col_factors, ranks, init, scale, lr_multiplier, cached_rows, frozen, ..
+                rows,
+                row_factors,
+                col_factors,
+                ranks,
+                init,
+                scale,
+                lr_multiplier,
+                cached_rows,
+                own_rows,
+                frozen,
+                ..
             } => {
-                let shape = TtShape::new(*rows, row_factors, col_factors, ranks)?;
+                let shape = TtShape::new(rows.saturating_sub(*own_rows), row_factors, col_factors, ranks)?;
                 let init = CoreInit::default().with_entries((*init).into()).with_scale((*scale).into());
                 let config = TableConfig::tt(shape).with_init(init).with_core_lr_multiplier(*lr_multiplier);
-                (config.with_cache(*cached_rows)?, *frozen)
+                let config = match own_rows {
+                    0 => config.with_cache(*cached_rows)?,
+                    // As many as a table has rows, which are counted in 32 bits.
+                    &own => config.with_dense_rows(own as usize)?,
+                };
+                (config, *frozen)
             }
         };
         let config = match self {

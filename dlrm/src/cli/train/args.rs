@@ -7,9 +7,10 @@ use std::{fmt, fs};
 
 use clap::error::ErrorKind;
 use clap::{Args as ClapArgs, ValueEnum};
+use dlrm::budget::Method;
 use dlrm::presets::Preset;
 use dlrm::train::{
-    CacheSettings, CheckpointOptions, CoreRuleName, InitName, LrPolicy, MIN_RATIO, OnNonFinite, Optimizer, RunOptions,
+    CacheSettings, CheckpointOptions, CoreRuleName, DenseInitName, InitName, LrPolicy, MIN_RATIO, OnNonFinite, Optimizer, RunOptions,
     ScaleName, TableFileError, TrainSettings, TtSettings, parse_tables,
 };
 
@@ -116,6 +117,13 @@ pub(in crate::cli) struct Args {
     /// Leave the --tt-tables largest tables as they are drawn, for experiments
     #[arg(long, help_heading = "Compressed tables")]
     freeze_tt: bool,
+    /// How the --tt-tables largest tables are made smaller
+    #[arg(long, value_enum, default_value_t = Method::Tt, help_heading = "Compressed tables")]
+    table_method: Method,
+    /// Bytes for the --tt-tables largest tables, all together: the method takes what fits, a tensor train the largest rank
+    /// [default: those of tensor trains of --tt-rank]
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Compressed tables")]
+    table_bytes: Option<u64>,
     /// Settings of single tables, which go before the others: see the example in --help
     #[arg(long, value_name = "FILE.toml", help_heading = "Compressed tables")]
     tables: Option<PathBuf>,
@@ -222,6 +230,24 @@ impl FromStr for Sizes {
     }
 }
 
+/// A number of bytes, for clap: 1500000, 1.5MB.
+fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "B" => 1.0,
+        "kB" | "KB" => 1e3,
+        "MB" => 1e6,
+        "GB" => 1e9,
+        _ => f64::NAN,
+    };
+    let bytes = digits.parse::<f64>().map_or(f64::NAN, |number| number * unit);
+    if (0.0..1e18).contains(&bytes) {
+        Ok(bytes as u64)
+    } else {
+        Err("not a number of bytes: write it as 1500000, 1500kB or 1.5MB".to_owned())
+    }
+}
+
 /// A file of tables that cannot be used.
 #[derive(Debug)]
 struct TablesError {
@@ -275,6 +301,9 @@ impl Args {
                 warmup: self.cache_warmup,
                 refresh: self.cache_refresh,
             },
+            method: self.table_method,
+            table_bytes: self.table_bytes,
+            dense_init: DenseInitName::Uniform,
             tables,
             batch_size: self.batch_size.unwrap_or(self.preset.batch_size()),
             epochs: self.epochs,

@@ -38,7 +38,15 @@ impl<B: Backend> EmbeddingBagCollection<B> {
         lookups: usize,
         seed: u64,
     ) -> Result<Self, B::Error> {
-        let session = Session::new(backend, queue, configs, bags, lookups)?;
+        Self::drawn(Session::new(backend, queue, configs, bags, lookups)?, queue, seed)
+    }
+
+    /// New tables of a session, drawn from a seed: of one with a [`Layout`] of its own.
+    ///
+    /// # Errors
+    ///
+    /// The backend's.
+    pub fn drawn(session: Session<B>, queue: &mut B::Queue, seed: u64) -> Result<Self, B::Error> {
         let memory = TableMemory::drawn(&session, queue, seed)?;
         Ok(Self { session, memory })
     }

@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use crate::data::{Batch, Dataset, RowError};
+use super::{Batch, Dataset, RowError};
 
 /// Lines that are read at a time.
 const LINES: usize = 4096;
 
 /// How often each row of some tables occurs in lines.
-pub(super) struct Counts {
+#[derive(Debug)]
+pub struct Counts {
     /// The tables, and for each of their rows how often it occurs.
     tables: Vec<(usize, Vec<u32>)>,
     /// In how many lines.
@@ -21,7 +22,7 @@ impl Counts {
     /// # Errors
     ///
     /// For a damaged row of the data.
-    pub(super) fn new(
+    pub fn new(
         data: &Dataset,
         tables: Vec<usize>,
         lines: Range<usize>,
@@ -49,17 +50,22 @@ impl Counts {
     }
 
     /// The counts of the rows that a line of a batch of the same data has, one for each table.
-    pub(super) fn of_line<'a>(&'a self, batch: &'a Batch, line: usize) -> impl Iterator<Item = u32> + 'a {
+    pub fn of_line<'a>(&'a self, batch: &'a Batch, line: usize) -> impl Iterator<Item = u32> + 'a {
         self.tables.iter().map(move |(table, counts)| counts[batch.indices[*table][line] as usize])
     }
 
+    /// How often each row of a table occurs, by its number; none if it was not counted.
+    pub fn of_table(&self, table: usize) -> Option<&[u32]> {
+        self.tables.iter().find(|(number, _)| *number == table).map(|(_, counts)| counts.as_slice())
+    }
+
     /// In how many lines was counted.
-    pub(super) fn lines(&self) -> usize {
+    pub fn lines(&self) -> usize {
         self.lines
     }
 
     /// The tables.
-    pub(super) fn tables(&self) -> Vec<usize> {
+    pub fn tables(&self) -> Vec<usize> {
         self.tables.iter().map(|(table, _)| *table).collect()
     }
 }
@@ -67,7 +73,7 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Synthetic;
+    use super::super::Synthetic;
 
     #[test]
     fn counts_are_those_of_the_lines() {

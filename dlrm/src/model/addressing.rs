@@ -1,0 +1,77 @@
+//! From the categories of a batch to the bags of its tables, and where their rows go in the output.
+
+use ttcore::{Bags, Error, Layout, Offsets, Pooling, Real};
+
+use super::config::{Feature, ModelConfig};
+use super::lookup::Lookup;
+
+/// Memory for the addresses of a batch, for tables that are not looked up directly.
+pub(super) struct Addressing {
+    /// `[tables]`; empty for those that are.
+    addresses: Vec<Vec<u32>>,
+    /// Where bags of two rows begin; empty if there are none.
+    pairs: Vec<u32>,
+}
+
+impl Addressing {
+    pub(super) fn new(config: &ModelConfig, largest_batch: usize) -> Self {
+        let room = |feature: &Feature| match feature.lookup {
+            Lookup::Direct => Vec::new(),
+            lookup => Vec::with_capacity(largest_batch * lookup.rows_of_a_sample()),
+        };
+        let summed = config.features().iter().any(|feature| matches!(feature.lookup, Lookup::Sum { .. }));
+        let pairs = if summed { (0..largest_batch as u32).map(|bag| 2 * bag).collect() } else { Vec::new() };
+        Self { addresses: config.features().iter().map(room).collect(), pairs }
+    }
+
+    /// The categories of all tables, `[tables][B]`, checked, as bags; none stay in `bags` but these.
+    pub(super) fn bags<'a, F: Real>(
+        &'a mut self,
+        config: &ModelConfig,
+        categories: &'a [Vec<u32>],
+        bags: &mut Vec<Bags<'a, F>>,
+    ) -> Result<(), Error> {
+        let Self { addresses, pairs } = self;
+        let tables = config.features().iter().zip(config.tables()).zip(categories).zip(addresses);
+        for (number, (((feature, table), categories), addresses)) in tables.enumerate() {
+            let checked = Bags::one_per_bag(feature.categories, categories, None);
+            let found = checked.and_then(|direct| match feature.lookup {
+                Lookup::Direct => Ok(direct),
+                lookup => {
+                    lookup.addresses(categories, addresses);
+                    match lookup {
+                        Lookup::Sum { .. } => {
+                            let starts = Offsets::Starts(&pairs[..categories.len()]);
+                            Bags::new(table.rows(), addresses, starts, Pooling::Sum, None)
+                        }
+                        _ => Bags::one_per_bag(table.rows(), addresses, None),
+                    }
+                }
+            });
+            bags.push(found.map_err(|error| error.of_table(number))?);
+        }
+        Ok(())
+    }
+}
+
+/// Where the rows of each table go: side by side, a block of `N` columns for each table, the second factors of
+/// [products](Lookup::Product) behind them all.
+pub(super) fn layout(config: &ModelConfig, largest_batch: usize) -> Result<Layout, Error> {
+    let (dim, tables) = (config.dim(), config.tables().len());
+    let mut stride = tables * dim;
+    let columns = config.features().iter().zip(config.tables()).enumerate().map(|(number, (feature, table))| {
+        let first = number * dim;
+        match feature.lookup {
+            Lookup::Product { .. } => {
+                stride += dim;
+                vec![first, stride - dim]
+            }
+            lookup => (0..lookup.blocks()).map(|block| first + block * table.table().dim()).collect(),
+        }
+    });
+    let columns: Vec<Vec<usize>> = columns.collect();
+    let most = config.features().iter().map(|feature| feature.lookup.rows_of_a_sample()).max().unwrap_or(1);
+    let lookups = largest_batch.checked_mul(most).ok_or(Error::TooLarge { what: "rows of a batch" })?;
+    let tables = config.tables().iter().map(|table| table.table().clone()).collect();
+    Layout::with_features(tables, columns, stride, largest_batch, lookups)
+}
