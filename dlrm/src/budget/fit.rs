@@ -14,12 +14,8 @@ impl Held {
         let row = dim as u128;
         match self {
             Self::Dense => u128::from(rows) * row,
-            Self::Tt { rank, own_rows } => {
-                u128::from(own_rows) * row + train_bytes(rows - own_rows, dim, rank) / BYTES
-            }
-            Self::Shared(lookup) => {
-                u128::from(lookup.rows(rows)) * lookup.columns(dim).unwrap_or(dim) as u128
-            }
+            Self::Tt { rank, own_rows } => u128::from(own_rows) * row + train_bytes(rows - own_rows, dim, rank) / BYTES,
+            Self::Shared(lookup) => u128::from(lookup.rows(rows)) * lookup.columns(dim).unwrap_or(dim) as u128,
         }
     }
 }

@@ -140,7 +140,8 @@ pub fn plan(method: Method, bytes: u128, tables: &[Size<'_>], dim: usize) -> Res
     let others = || tables.iter().zip(&own).map(|(table, own)| table.rows - own);
     let needs: Vec<_> = others().map(|rows| fit::need(method, rows, dim)).collect();
     let shares = share::share(left, &needs).map_err(|least| BudgetError { bytes, least: bytes - left + least })?;
-    let fitted = tables.iter().zip(&own).zip(shares).map(|((table, &own), bytes)| fit::fit(method, table.rows, own, dim, bytes));
+    let fitted =
+        tables.iter().zip(&own).zip(shares).map(|((table, &own), bytes)| fit::fit(method, table.rows, own, dim, bytes));
     Ok(fitted.collect())
 }
 
@@ -166,17 +167,13 @@ mod tests {
     #[test]
     fn a_plan_keeps_its_budget_and_uses_it() {
         let counts = [zipf(100_000), zipf(40_000), zipf(3_000)];
-        let tables: Vec<Size<'_>> =
-            counts.iter().map(|counts| Size { rows: counts.len() as u64, counts }).collect();
+        let tables: Vec<Size<'_>> = counts.iter().map(|counts| Size { rows: counts.len() as u64, counts }).collect();
         let dense: u128 = 143_000 * 64;
         for method in ALL {
             for times in [4, 10, 30] {
                 let plan = plan(method, dense / times, &tables, 16).unwrap();
-                let bytes: u128 = plan
-                    .iter()
-                    .zip(&tables)
-                    .map(|(held, table)| held.parameters(table.rows, 16) * BYTES)
-                    .sum();
+                let bytes: u128 =
+                    plan.iter().zip(&tables).map(|(held, table)| held.parameters(table.rows, 16) * BYTES).sum();
                 assert!(bytes <= dense / times, "{method:?} {times}: {bytes} of {}", dense / times);
                 assert!(bytes * 10 > dense / times * 8, "{method:?} {times}: {bytes} of {}", dense / times);
             }

@@ -72,8 +72,8 @@ impl Counts {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::Synthetic;
+    use super::*;
 
     #[test]
     fn counts_are_those_of_the_lines() {

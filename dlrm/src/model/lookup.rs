@@ -101,7 +101,9 @@ impl Lookup {
             Self::Direct => n,
             Self::Shared { kept } => kept.saturating_add(1),
             Self::Modulo { buckets } | Self::Hash { buckets } => buckets,
-            Self::Sum { divisor, quotients } | Self::Product { divisor, quotients } => quotients.saturating_add(divisor),
+            Self::Sum { divisor, quotients } | Self::Product { divisor, quotients } => {
+                quotients.saturating_add(divisor)
+            }
             Self::Chunks { buckets } => buckets.saturating_mul(CHUNKS as u64),
             Self::Own { own, others } => own.saturating_add(others),
         }

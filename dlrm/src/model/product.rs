@@ -30,8 +30,11 @@ impl<B: Backend> Products<B> {
         largest_batch: usize,
     ) -> Result<Option<Self>, B::Error> {
         let (dim, width) = (config.dim(), config.dim() * config.tables().len());
-        let products =
-            config.features().iter().enumerate().filter(|(_, feature)| matches!(feature.lookup, Lookup::Product { .. }));
+        let products = config
+            .features()
+            .iter()
+            .enumerate()
+            .filter(|(_, feature)| matches!(feature.lookup, Lookup::Product { .. }));
         let blocks: Vec<usize> = products.map(|(table, _)| table * dim).collect();
         if blocks.is_empty() {
             return Ok(None);

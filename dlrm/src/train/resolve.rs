@@ -131,7 +131,8 @@ impl TrainSettings {
             Some(bytes) => u128::from(bytes),
             None => {
                 let all = ModelMemory::new(&rows, dim, rows.len(), self.tt.rank);
-                all.map_err(|error| TrainError::Table { table: numbers[0], reason: error.to_string() })?.compressed_bytes
+                all.map_err(|error| TrainError::Table { table: numbers[0], reason: error.to_string() })?
+                    .compressed_bytes
             }
         };
         let count = |number| counts.and_then(|counts| counts.of_table(number)).unwrap_or_default();

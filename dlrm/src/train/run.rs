@@ -112,7 +112,11 @@ pub fn train<B: Engine>(
 }
 
 /// How often the rows of some tables occur in the training lines, if there are any such tables; none if interrupted.
-fn count(data: &Dataset, tables: Vec<usize>, observer: &mut dyn Observer) -> Result<Option<Option<Counts>>, TrainError> {
+fn count(
+    data: &Dataset,
+    tables: Vec<usize>,
+    observer: &mut dyn Observer,
+) -> Result<Option<Option<Counts>>, TrainError> {
     if tables.is_empty() {
         return Ok(Some(None));
     }

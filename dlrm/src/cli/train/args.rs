@@ -10,8 +10,8 @@ use clap::{Args as ClapArgs, ValueEnum};
 use dlrm::budget::Method;
 use dlrm::presets::Preset;
 use dlrm::train::{
-    CacheSettings, CheckpointOptions, CoreRuleName, DenseInitName, InitName, LrPolicy, MIN_RATIO, OnNonFinite, Optimizer, RunOptions,
-    ScaleName, TableFileError, TrainSettings, TtSettings, parse_tables,
+    CacheSettings, CheckpointOptions, CoreRuleName, DenseInitName, InitName, LrPolicy, MIN_RATIO, OnNonFinite,
+    Optimizer, RunOptions, ScaleName, TableFileError, TrainSettings, TtSettings, parse_tables,
 };
 
 use crate::cli::backend::BackendArgs;
