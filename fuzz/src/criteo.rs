@@ -26,6 +26,7 @@ pub fn run(data: &[u8]) {
         // Which lines are dropped is decided by draws: only that there is no panic is checked.
         sub_sample: if how & 8 == 0 { 0.0 } else { 0.5 },
         seed: 1,
+        ..ReadSettings::default()
     };
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("lines");

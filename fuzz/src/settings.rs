@@ -1,7 +1,7 @@
 //! The file of tables: TOML to settings of a run.
 
 use dlrm::presets::Preset;
-use dlrm::train::{Hyperparameters, TableOverride, TableSettings, TrainSettings, TtOverride, parse_tables};
+use dlrm::train::{Hyperparameters, RowInit, TableOverride, TableSettings, TrainSettings, TtOverride, parse_tables};
 
 /// Rows of the tables that the settings are for.
 const ROWS: [u64; 6] = [1, 2, 97, 1460, 100_000, 10_131_227];
@@ -30,9 +30,9 @@ pub fn run(data: &[u8]) {
     for (number, table) in resolved.tables.iter().enumerate() {
         assert_eq!(table.rows(), ROWS[number]);
         match settings.tables.get(&number) {
-            None => assert_eq!(*table, TableSettings::Dense { rows: ROWS[number], frozen: false }),
+            None => assert_eq!(*table, TableSettings::Dense { rows: ROWS[number], frozen: false, init: RowInit::Reference }),
             Some(&TableOverride::Dense { frozen }) => {
-                assert_eq!(*table, TableSettings::Dense { rows: ROWS[number], frozen });
+                assert_eq!(*table, TableSettings::Dense { rows: ROWS[number], frozen, init: RowInit::Reference });
             }
             Some(TableOverride::Tt(asked)) => holds(table, asked),
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args as ClapArgs;
-use dlrm::data::{CATEGORICAL, Dataset, Header, Ingested, ReadSettings, prepare};
+use dlrm::data::{CATEGORICAL, Dataset, Header, Ingested, Numbering, ReadSettings, prepare};
 use serde::Serialize;
 
 use super::meter::{Meter, Unit};
@@ -47,11 +47,14 @@ pub(super) struct Args {
     /// Skip and count lines that are malformed instead of stopping at the first
     #[arg(long)]
     skip_bad: bool,
+    /// Which numbers categories get: `dlrm train --table-method` needs popular ones to come first
+    #[arg(long, value_enum, default_value_t = Numbering::Appearance)]
+    numbering: Numbering,
     /// Replace a data set that is in the directory already
     #[arg(long)]
     force: bool,
     /// Check a prepared directory instead of making one
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["files", "output", "max_ind_range", "sub_sample", "seed", "skip_bad", "force"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["files", "output", "max_ind_range", "sub_sample", "seed", "skip_bad", "numbering", "force"])]
     verify: Option<PathBuf>,
     /// End standard output with one JSON object instead of a summary
     #[arg(long)]
@@ -95,6 +98,7 @@ fn make(args: &Args, directory: &Path) -> super::Result {
         sub_sample: args.sub_sample,
         seed: args.seed,
         skip_bad: args.skip_bad,
+        numbering: args.numbering,
     };
     let pool = super::pool(args.threads)?;
     let mut meter = Meter::new("reading", Unit::Bytes);

@@ -9,6 +9,7 @@ use super::header::{Header, ReadSettings};
 use super::ingest::{BLOCK, ingest};
 use super::input::Input;
 use super::mapped::Bytes;
+use super::numbering::{Numbering, by_popularity};
 use super::synthetic::Synthetic;
 use super::{Batch, CATEGORICAL, Split, prepared};
 
@@ -87,6 +88,7 @@ impl Dataset {
     }
 
     fn ingest(input: Input<'_>, settings: &ReadSettings) -> Result<Self, DataError> {
+        let name = input.name().to_owned();
         let mut bytes = Vec::new();
         let take = |packed: &[u8]| {
             bytes.extend_from_slice(packed);
@@ -95,6 +97,31 @@ impl Dataset {
         let header = ingest(input, settings, BLOCK, take, |_| ())?.header;
         // Doubling may have left almost half of the memory unused, gigabytes for the real file.
         bytes.shrink_to_fit();
+        let data = Self::new(header, Bytes::Owned(bytes));
+        match settings.numbering {
+            Numbering::Appearance => Ok(data),
+            // Rows that were just written are whole.
+            Numbering::Popularity => {
+                data.by_popularity().map_err(|error| DataError::new(name, io::Error::other(error)))
+            }
+        }
+    }
+
+    /// The same rows in memory with their categories numbered by [popularity](Numbering::Popularity).
+    ///
+    /// # Errors
+    ///
+    /// [`RowError`] for a damaged row of a prepared directory.
+    pub fn by_popularity(&self) -> Result<Self, RowError> {
+        let mut bytes = Vec::with_capacity(self.bytes.len());
+        let header = by_popularity(
+            self,
+            |error| error,
+            |packed| {
+                bytes.extend_from_slice(packed);
+                Ok(())
+            },
+        )?;
         Ok(Self::new(header, Bytes::Owned(bytes)))
     }
 

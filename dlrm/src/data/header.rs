@@ -23,6 +23,7 @@ use serde::Serialize;
 use twox_hash::XxHash3_64;
 
 use super::error::DataErrorKind;
+use super::numbering::Numbering;
 use super::rows::Segments;
 use super::{CATEGORICAL, Split};
 
@@ -45,6 +46,8 @@ pub struct ReadSettings {
     /// Whether a line that is not a record is skipped and counted instead of ending the reading. A single file is split as
     /// if it did not have such lines.
     pub skip_bad: bool,
+    /// Which numbers the categories get.
+    pub numbering: Numbering,
 }
 
 /// What is known of a data set as a whole.

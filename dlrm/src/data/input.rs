@@ -62,6 +62,11 @@ impl<'a> Input<'a> {
         Ok(Input { sources, total, read })
     }
 
+    /// The first of what is read, for errors of all.
+    pub(super) fn name(&self) -> &Path {
+        self.sources.first().map_or(Path::new(""), |source| &source.name)
+    }
+
     /// One reader of plain text.
     pub(super) fn reader(reader: impl Read + Send + 'a, name: impl Into<PathBuf>) -> Self {
         let source = Source { name: name.into(), text: Text::Reader(Box::new(reader)) };

@@ -4,7 +4,8 @@
 //!
 //! 1. files, plain or compressed, become blocks of whole lines (`input`);
 //! 2. a tab-separated line becomes a [`Record`]: label, transformed counts, raw category values ([`criteo`]);
-//! 3. each raw category value is replaced by its index, in order of first appearance (`vocabulary`);
+//! 3. each raw category value is replaced by its index, in order of first appearance (`vocabulary`), or later by
+//!    popularity ([`Numbering`]);
 //! 4. the indexed lines are packed into rows (`rows`), on all cores (`ingest`);
 //! 5. the rows are a [`Dataset`], in memory, or mapped from the directory that [`prepare`] wrote them to;
 //! 6. its [`Split`] names the rows that train, test and validate; an [`Order`] shuffles the training ones;
@@ -38,6 +39,7 @@ mod header;
 mod ingest;
 mod input;
 mod mapped;
+mod numbering;
 mod order;
 mod prepared;
 mod rows;
@@ -54,6 +56,7 @@ pub use dataset::Dataset;
 pub use error::{DataError, DataErrorKind, RowError, RowFault};
 pub use header::{Header, ReadSettings};
 pub use ingest::{Ingested, ReadProgress};
+pub use numbering::Numbering;
 pub use order::Order;
 pub use prepared::prepare;
 pub use split::Split;

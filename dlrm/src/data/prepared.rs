@@ -16,9 +16,12 @@ use super::header::{Header, LONGEST, ReadSettings};
 use super::ingest::{BLOCK, Ingested, ReadProgress, ingest};
 use super::input::Input;
 use super::mapped::Bytes;
+use super::numbering::{Numbering, by_popularity};
 
 const HEADER: &str = "header.bin";
 const ROWS: &str = "rows.bin";
+/// Rows as they are read, where they are written again.
+const FIRST: &str = "read.bin";
 
 /// Bytes checked between two calls of a progress function.
 const STEP: usize = 16 << 20;
@@ -47,7 +50,17 @@ pub fn prepare(
     fs::create_dir_all(directory).map_err(|error| DataError::new(directory, error))?;
     let _lock = lock(directory)?;
     let mut rows = Temporary::new(directory.join(ROWS))?;
-    let ingested = ingest(input, settings, BLOCK, |bytes| rows.write(bytes), progress)?;
+    let ingested = match settings.numbering {
+        Numbering::Appearance => ingest(input, settings, BLOCK, |bytes| rows.write(bytes), progress)?,
+        Numbering::Popularity => {
+            let mut first = Temporary::new(directory.join(FIRST))?;
+            let Ingested { header, bad } = ingest(input, settings, BLOCK, |bytes| first.write(bytes), progress)?;
+            let data = Dataset::new(header, first.map()?);
+            let header =
+                by_popularity(&data, |error| first.failed(io::Error::other(error)), |bytes| rows.write(bytes))?;
+            Ingested { header, bad }
+        }
+    };
     let mut header = Temporary::new(header_path.clone())?;
     header.write(&ingested.header.encode())?;
     rows.sync()?;
@@ -141,6 +154,11 @@ impl Temporary {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), DataError> {
         self.file.write_all(bytes).map_err(|error| self.failed(error))
+    }
+
+    /// What was written, as memory.
+    fn map(&self) -> Result<Bytes, DataError> {
+        File::open(&self.temporary).and_then(|file| Bytes::map(&file)).map_err(|error| self.failed(error))
     }
 
     fn sync(&self) -> Result<(), DataError> {

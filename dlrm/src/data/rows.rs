@@ -112,6 +112,13 @@ impl Segments {
         Self(vec![Segment { first_row: 0, first_byte: 0, layout }])
     }
 
+    /// One segment, for indices below these numbers.
+    pub(super) fn of_rows(table_rows: &[u64; CATEGORICAL]) -> Self {
+        let widths = table_rows.map(|rows| (rows.max(2) - 1).ilog2() as u8 / 8 + 1);
+        let layout = Layout::new(widths).expect("indices are counted in 32 bits");
+        Self(vec![Segment { first_row: 0, first_byte: 0, layout }])
+    }
+
     /// From first rows and widths; `None` if they are not those of segments of that many rows.
     pub(super) fn from_parts(parts: impl Iterator<Item = (usize, [u8; CATEGORICAL])>, rows: usize) -> Option<Self> {
         let mut segments: Vec<Segment> = Vec::new();

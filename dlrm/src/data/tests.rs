@@ -322,7 +322,13 @@ fn prepared_is_what_is_read_directly() {
     let files = [(0, 500), (500, 800)]
         .map(|(from, to)| write(folder.path(), &format!("{from}.gz"), &gzip(&text(&numbered(from..to)))));
     let directory = folder.path().join("new/prepared");
-    let settings = ReadSettings { sub_sample: 0.3, max_ind_range: NonZeroU32::new(1000), seed: 7, skip_bad: true };
+    let settings = ReadSettings {
+        sub_sample: 0.3,
+        max_ind_range: NonZeroU32::new(1000),
+        seed: 7,
+        skip_bad: true,
+        ..ReadSettings::default()
+    };
     let mut last = None;
     let ingested = prepare(&files, &directory, &settings, false, |progress| last = Some(progress)).unwrap();
     let (direct, mapped) = (Dataset::read(&files, &settings).unwrap(), Dataset::open(&directory).unwrap());
