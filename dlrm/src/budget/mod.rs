@@ -114,12 +114,19 @@ impl Method {
     }
 }
 
-/// How each of some tables of `dim` columns is held by a method in `bytes` bytes, all together.
+/// How each of some tables of `dim` columns is held by a method in `bytes` bytes, all together; `own_rows` is the share of them
+/// that a hybrid has for rows of their own, found out where it is not given.
 ///
 /// # Errors
 ///
 /// [`BudgetError`] if these are too few.
-pub fn plan(method: Method, bytes: u128, tables: &[Size<'_>], dim: usize) -> Result<Vec<Held>, BudgetError> {
+pub fn plan(
+    method: Method,
+    bytes: u128,
+    own_rows: Option<f64>,
+    tables: &[Size<'_>],
+    dim: usize,
+) -> Result<Vec<Held>, BudgetError> {
     let row = dim as u128 * BYTES;
     let dense = |table: &Size<'_>| u128::from(table.rows) * row;
     if tables.iter().map(dense).sum::<u128>() <= bytes {
@@ -133,7 +140,7 @@ pub fn plan(method: Method, bytes: u128, tables: &[Size<'_>], dim: usize) -> Res
         return Ok(popular::most_popular(tables, rows).into_iter().zip(tables).map(head).collect());
     }
     let own = match method {
-        Method::Hybrid => popular::own_rows(bytes, tables, dim),
+        Method::Hybrid => popular::own_rows(bytes, own_rows, tables, dim),
         _ => vec![0; tables.len()],
     };
     let left = bytes - own.iter().map(|&rows| u128::from(rows) * row).sum::<u128>();
@@ -171,14 +178,14 @@ mod tests {
         let dense: u128 = 143_000 * 64;
         for method in ALL {
             for times in [4, 10, 30] {
-                let plan = plan(method, dense / times, &tables, 16).unwrap();
+                let plan = plan(method, dense / times, None, &tables, 16).unwrap();
                 let bytes: u128 =
                     plan.iter().zip(&tables).map(|(held, table)| held.parameters(table.rows, 16) * BYTES).sum();
                 assert!(bytes <= dense / times, "{method:?} {times}: {bytes} of {}", dense / times);
                 assert!(bytes * 10 > dense / times * 8, "{method:?} {times}: {bytes} of {}", dense / times);
             }
-            assert_eq!(super::plan(method, dense, &tables, 16).unwrap(), [Held::Dense; 3]);
-            let error = super::plan(method, 100, &tables, 16).unwrap_err();
+            assert_eq!(super::plan(method, dense, None, &tables, 16).unwrap(), [Held::Dense; 3]);
+            let error = super::plan(method, 100, None, &tables, 16).unwrap_err();
             assert!(error.least > 100, "{method:?}");
         }
     }

@@ -34,10 +34,13 @@ pub(super) fn most_popular(tables: &[Size<'_>], rows: u128) -> Vec<u64> {
 /// A row is worth its bytes as long as it is looked up as often, for each of them, as the tensor trains that hold all
 /// others are: the more rows are held, the less popular is the last, and the fewer lookups and bytes are left for the
 /// trains. The share of rows at which both are equal is found in steps of a sixteenth.
-pub(super) fn own_rows(bytes: u128, tables: &[Size<'_>], dim: usize) -> Vec<u64> {
+pub(super) fn own_rows(bytes: u128, share: Option<f64>, tables: &[Size<'_>], dim: usize) -> Vec<u64> {
     let row = dim as u128 * BYTES;
     let least: u128 = tables.iter().map(|table| fit::need(super::Method::Tt, table.rows, dim).least).sum();
     let most = bytes.saturating_sub(least) / row;
+    if let Some(share) = share {
+        return most_popular(tables, most.min((bytes as f64 * share / row as f64) as u128));
+    }
     let all: u64 = tables.iter().flat_map(|table| table.counts).map(|&count| u64::from(count)).sum();
     let sorted: Vec<Vec<u32>> = tables.iter().map(sorted).collect();
     let mut best = vec![0; tables.len()];
@@ -89,7 +92,7 @@ mod tests {
     fn skewed_popularity_gets_rows_and_even_popularity_a_tensor_train() {
         let even = vec![10u32; 100_000];
         let skewed: Vec<u32> = (1..=100_000u32).map(|rank| 10_000_000 / rank.pow(2).max(rank)).collect();
-        let own = |counts| own_rows(100_000 * 64 / 20, &[Size { rows: 100_000, counts }], 16)[0];
+        let own = |counts| own_rows(100_000 * 64 / 20, None, &[Size { rows: 100_000, counts }], 16)[0];
         assert_eq!(own(&even), 0);
         assert!(own(&skewed) > 500, "{}", own(&skewed));
     }

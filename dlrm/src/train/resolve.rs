@@ -138,7 +138,7 @@ impl TrainSettings {
         let count = |number| counts.and_then(|counts| counts.of_table(number)).unwrap_or_default();
         let sizes: Vec<Size<'_>> =
             numbers.iter().zip(&rows).map(|(&number, &rows)| Size { rows, counts: count(number) }).collect();
-        let held = budget::plan(self.method, bytes, &sizes, dim).map_err(TrainError::Budget)?;
+        let held = budget::plan(self.method, bytes, self.own_rows_share, &sizes, dim).map_err(TrainError::Budget)?;
         Ok(numbers.into_iter().zip(held).collect())
     }
 

@@ -110,6 +110,8 @@ pub struct TrainSettings {
     /// Bytes of parameters for the largest tables, all together; where none are given, those of tensor trains of their rank.
     /// With a number, tables are held by the method whatever they save.
     pub table_bytes: Option<u64>,
+    /// Share of these bytes that a hybrid has for rows of their own; where it is not given, the popularity of rows decides.
+    pub own_rows_share: Option<f64>,
     /// The cache of compressed tables.
     pub cache: CacheSettings,
     /// How new dense tables are drawn.
@@ -151,6 +153,7 @@ impl TrainSettings {
             },
             method: Method::Tt,
             table_bytes: None,
+            own_rows_share: None,
             cache: CacheSettings { fraction: 0.0, warmup: 0.1, refresh: 0 },
             dense_init: DenseInitName::Uniform,
             tables: BTreeMap::new(),
@@ -206,7 +209,12 @@ impl TrainSettings {
                 return setting(name, "be a number that is not negative");
             }
         }
-        for (name, value) in [("cache fraction", self.cache.fraction), ("cache warm-up", self.cache.warmup)] {
+        let own_rows = self.own_rows_share.unwrap_or(0.0);
+        for (name, value) in [
+            ("cache fraction", self.cache.fraction),
+            ("cache warm-up", self.cache.warmup),
+            ("share of rows of their own", own_rows),
+        ] {
             if !(0.0..=1.0).contains(&value) {
                 return setting(name, "be from 0 to 1");
             }

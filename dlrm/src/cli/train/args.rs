@@ -124,6 +124,9 @@ pub(in crate::cli) struct Args {
     /// [default: those of tensor trains of --tt-rank]
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Compressed tables")]
     table_bytes: Option<u64>,
+    /// Share of these bytes that a hybrid has for rows of their own [default: by how popular rows are]
+    #[arg(long, value_name = "SHARE", help_heading = "Compressed tables")]
+    own_rows_share: Option<f64>,
     /// Settings of single tables, which go before the others: see the example in --help
     #[arg(long, value_name = "FILE.toml", help_heading = "Compressed tables")]
     tables: Option<PathBuf>,
@@ -303,6 +306,7 @@ impl Args {
             },
             method: self.table_method,
             table_bytes: self.table_bytes,
+            own_rows_share: self.own_rows_share,
             dense_init: DenseInitName::Uniform,
             tables,
             batch_size: self.batch_size.unwrap_or(self.preset.batch_size()),

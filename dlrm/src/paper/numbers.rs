@@ -1,0 +1,80 @@
+//! A hash of the numbers that this program gives on this machine.
+//!
+//! Runs that were finished before are used again as long as the program would come to the same numbers. Whether it would
+//! is not asked of its text but of itself: a tiny model of every kind of table is trained, and the bits of what comes out are
+//! hashed.
+
+use twox_hash::XxHash3_64;
+
+use super::work::{Lines, TrainRun};
+use crate::budget::Method;
+use crate::data::Effects;
+use crate::presets::Preset;
+use crate::train::{DenseInitName, InitName, Optimizer, RunOptions, ScaleName, train};
+use ttcore_cpu::{Cpu, Threads};
+
+const METHODS: [(Method, f64); 6] = [
+    (Method::Tt, 0.0),
+    (Method::Tt, 0.05),
+    (Method::Hybrid, 0.0),
+    (Method::Head, 0.0),
+    (Method::QrProduct, 0.0),
+    (Method::Ce, 0.0),
+];
+
+/// The hash; takes less than a second.
+///
+/// # Errors
+///
+/// Why a model could not be trained.
+pub(super) fn numbers() -> Result<u64, String> {
+    let lines = Lines::Planted {
+        preset: Preset::Kaggle,
+        most: 2_000,
+        effects: Effects::Vectors,
+        head: 500,
+        lines: 1_400,
+        seed: 5,
+    };
+    let data = lines.make()?.ok_or("planted lines are made")?;
+    let mut bits = Vec::new();
+    for optimizer in [Optimizer::Sgd, Optimizer::Adagrad { eps: 1e-10 }] {
+        for (method, cache) in METHODS {
+            let run = TrainRun {
+                lines,
+                preset: Preset::Kaggle,
+                preset_rows: false,
+                dim: None,
+                tables: 5,
+                method,
+                rank: 4,
+                bytes: Some(20_000).filter(|_| cache == 0.0),
+                init: InitName::SampledGaussian,
+                scale: ScaleName::Isometric,
+                dense_init: DenseInitName::Uniform,
+                cache,
+                warmup: 0.2,
+                optimizer,
+                lr: 0.05,
+                batch: 128,
+                seed: 9,
+            };
+            let mut queue = Threads::one();
+            let backend = Cpu::<f32>::new().map_err(|error| error.to_string())?;
+            let outcome = train(backend, &mut queue, &data, &run.settings(), &RunOptions::default(), &mut ())
+                .map_err(|error| error.to_string())?;
+            for number in [outcome.log_loss, outcome.loss_last, outcome.auc.unwrap_or(0.0)] {
+                bits.extend(number.to_bits().to_le_bytes());
+            }
+        }
+    }
+    Ok(XxHash3_64::oneshot(&bits))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_same_program_gives_the_same_numbers() {
+        assert_eq!(super::numbers().unwrap(), super::numbers().unwrap());
+    }
+}
