@@ -14,6 +14,8 @@
 //! | [`presets`] | table sizes and layers of the Kaggle, Terabyte and MLPerf models |
 //! | [`budget`] | so many bytes for some tables: tensor trains, and what they have to be better than |
 //! | [`memory`] | which tables are compressed, and what that saves |
+//! | [`paper`] | the paper's figures and tables by one command, and tensor trains beside simpler methods |
+//! | [`plot`] | charts as SVG |
 //! | [`bench`](mod@bench) | what lookups cost, a tensor train beside a dense table and the machine; what an iteration costs |
 //!
 //! | feature | default | |
@@ -31,5 +33,7 @@ pub mod frequency;
 pub mod memory;
 pub mod metrics;
 pub mod model;
+pub mod paper;
+pub mod plot;
 pub mod presets;
 pub mod train;

@@ -23,7 +23,9 @@ mod error;
 mod report;
 mod sgemm;
 mod subject;
+mod t3nsor;
 pub mod train;
+mod turns;
 mod workload;
 
 use std::hint::black_box;
@@ -36,6 +38,8 @@ pub use count::Counts;
 pub use error::{Content, WorkloadError};
 pub use report::{Host, Report};
 pub use sgemm::machine_gflops;
+pub use t3nsor::{Expanded, expanded_steps};
+pub use turns::{Table, TableStep, iterations, table_steps};
 pub use workload::{Generator, Order, Workload};
 
 use report::Timings;

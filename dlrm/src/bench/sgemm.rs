@@ -73,6 +73,55 @@ fn multiply_block(a: &[f32], b: &[f32], c: &mut [f32]) {
     }
 }
 
+/// A matrix in someone's memory.
+#[derive(Clone, Copy)]
+pub(super) struct Matrix<'a> {
+    numbers: &'a [f32],
+    rows: usize,
+    columns: usize,
+    /// From one row to the next, and from one column to the next.
+    strides: [isize; 2],
+}
+
+impl<'a> Matrix<'a> {
+    /// Row after row.
+    pub(super) fn new(numbers: &'a [f32], rows: usize, columns: usize) -> Self {
+        assert_eq!(numbers.len(), rows * columns);
+        Self { numbers, rows, columns, strides: [columns as isize, 1] }
+    }
+
+    pub(super) fn transposed(self) -> Self {
+        let [row, column] = self.strides;
+        Self { rows: self.columns, columns: self.rows, strides: [column, row], ..self }
+    }
+}
+
+/// `c = a b`, row after row, on the calling thread.
+pub(super) fn product(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
+    assert!(a.columns == b.rows && c.len() == a.rows * b.columns);
+    let [[a_row, a_column], [b_row, b_column]] = [a.strides, b.strides];
+    // SAFETY: both matrices have as many numbers as rows times columns, which their strides go through once each, by
+    // construction; `c` has those of the product, by the assertion above, and is borrowed exclusively.
+    unsafe {
+        matrixmultiply::sgemm(
+            a.rows,
+            a.columns,
+            b.columns,
+            1.0,
+            a.numbers.as_ptr(),
+            a_row,
+            a_column,
+            b.numbers.as_ptr(),
+            b_row,
+            b_column,
+            0.0,
+            c.as_mut_ptr(),
+            b.columns as isize,
+            1,
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,6 +22,9 @@ pub(super) struct Subject<'b, B: Backend> {
     batch: Batch<B>,
     out: B::Buffer,
     grad_out: B::Buffer,
+    /// Rows of the table, and lookups of a batch.
+    all: u64,
+    lookups: usize,
 }
 
 impl<'b, B: Backend<Float = f32>> Subject<'b, B> {
@@ -40,7 +43,29 @@ impl<'b, B: Backend<Float = f32>> Subject<'b, B> {
         let (out, mut grad_out) = (backend.alloc(queue, len)?, backend.alloc(queue, len)?);
         backend.upload(queue, &gradient(bags, len, seed), B::view_mut(&mut grad_out))?;
         backend.synchronize(queue)?;
-        Ok(Self { backend, table, batch, out, grad_out })
+        Ok(Self {
+            backend,
+            table,
+            batch,
+            out,
+            grad_out,
+            all: workload.rows(),
+            lookups: workload.bags().min(workload.lookups()),
+        })
+    }
+
+    /// Puts the first `rows` rows in the cache.
+    pub(super) fn cache(&mut self, queue: &mut B::Queue, rows: u64) -> Result<(), B::Error> {
+        let (all, lookups) = (self.all, self.lookups);
+        for first in (0..rows).step_by(lookups) {
+            let part: Vec<u64> = (first..rows.min(first + lookups as u64)).collect();
+            let bags = Bags::one_per_bag(all, &part, None).map_err(Error::from)?;
+            self.table.group(queue, &mut self.batch, bags, Mode::Train)?;
+        }
+        if rows > 0 {
+            self.table.refresh(queue)?;
+        }
+        Ok(())
     }
 
     /// Bytes of one batch and the work on it.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use rand_chacha::ChaCha8Rng;
-use rand_core::SeedableRng;
+use rand_core::{Rng, SeedableRng};
 use rand_distr::{Distribution, Zipf};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::Serialize;
@@ -116,6 +116,33 @@ impl Workload {
         let indices = (0..total).map(draw).collect();
         let offsets = (0..=bags).map(|bag| (bag * pooling) as i64).collect();
         Ok(Self { rows, indices, offsets, drawn: Some((zipf, order)) })
+    }
+
+    /// Lookups of which a share is of the first `hot` rows and the others of any other, all of a kind alike, one a bag.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkloadError::Setting`].
+    pub fn of_hot_rows(settings: &Generator, hot: u64, share: f64) -> Result<Self, WorkloadError> {
+        let Generator { rows, bags, batches, seed, .. } = *settings;
+        let must = |name, must| Err(WorkloadError::Setting { name, must });
+        if bags == 0 || batches == 0 {
+            return must("number of bags and batches", "at least 1");
+        }
+        if hot == 0 || hot >= rows || rows > u64::from(u32::MAX) {
+            return must("number of hot rows", "at least 1 and below that of all rows, below 2^32");
+        }
+        if !(0.0..=1.0).contains(&share) {
+            return must("share of hot rows", "between 0 and 1");
+        }
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut uniform = || f64::from(rng.next_u32()) / 2f64.powi(32);
+        let indices = (0..bags * batches).map(|_| {
+            let (first, count) = if uniform() < share { (0, hot) } else { (hot, rows - hot) };
+            (first + (uniform() * count as f64) as u64) as i64
+        });
+        let indices = indices.collect();
+        Ok(Self { rows, indices, offsets: (0..=bags as i64).collect(), drawn: None })
     }
 
     /// Reads a safetensors file with `indices`, `i64` `[batches][lookups]`, and `offsets`, `i64` `[bags + 1]`, and

@@ -108,6 +108,21 @@ impl fmt::Display for BudgetError {
 impl std::error::Error for BudgetError {}
 
 impl Method {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tt => "tensor train",
+            Self::Hybrid => "hybrid",
+            Self::Head => "head",
+            Self::Modulo => "modulo",
+            Self::Hash => "hash",
+            Self::Qr => "QR, added",
+            Self::QrProduct => "QR, multiplied",
+            Self::QrPublished => "QR, as published",
+            Self::Ce => "CE",
+        }
+    }
+
     /// Whether it matters which rows are popular.
     pub fn needs_popularity(self) -> bool {
         matches!(self, Self::Hybrid | Self::Head)

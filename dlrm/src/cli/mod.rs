@@ -11,6 +11,8 @@ mod interrupt;
 mod log;
 mod memory;
 mod meter;
+mod paper;
+mod plot;
 mod prepare;
 mod report;
 mod shapes;
@@ -22,6 +24,7 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use dlrm::paper::PaperError;
 use dlrm::train::TrainError;
 
 /// Deep learning recommendation model (DLRM) with tensor-train compressed embedding tables (TT-Rec).
@@ -41,6 +44,8 @@ enum Command {
     Synth(synth::Args),
     Shapes(shapes::Args),
     Memory(memory::Args),
+    Paper(paper::Args),
+    Plot(plot::Args),
     #[command(subcommand)]
     Bench(bench::Bench),
 }
@@ -54,6 +59,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Synth(args) => synth::run(&args),
         Command::Shapes(args) => shapes::run(&args),
         Command::Memory(args) => memory::run(&args),
+        Command::Paper(args) => paper::run(&args),
+        Command::Plot(args) => plot::run(&args),
         Command::Bench(bench) => bench::run(&bench),
     };
     match result {
@@ -77,6 +84,7 @@ fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
 /// Whether the user stopped us.
 fn is_interrupt(error: &(dyn std::error::Error + 'static)) -> bool {
     matches!(error.downcast_ref(), Some(TrainError::Interrupted { .. }))
+        || matches!(error.downcast_ref(), Some(PaperError::Interrupted))
 }
 
 /// The most threads that can be asked for: starting tens of thousands stops the machine.

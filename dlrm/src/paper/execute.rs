@@ -95,7 +95,8 @@ impl Executor<'_> {
                 let lines = lock(&data).lines(&name, &run.lines, given)?;
                 watch.begin(&describe(&run));
                 let start = Instant::now();
-                let outcome = train_one(&run, &lines, &mut Following { watch, weight: work.weight(), told: 0, run: 0 })?;
+                let outcome =
+                    train_one(&run, &lines, &mut Following { watch, weight: work.weight(), told: 0, run: 0 })?;
                 drop(lines);
                 lock(&data).release(&name);
                 lock(&store).add(record(program, key, work, outcome, start))?;
@@ -155,10 +156,10 @@ impl Shared {
 }
 
 fn describe(run: &TrainRun) -> String {
-    let held = match (run.tables, run.bytes) {
+    let held = match (run.tables, run.smaller) {
         (0, _) => "uncompressed".to_owned(),
         (tables, None) => format!("{tables} tables, rank {}", run.rank),
-        (tables, Some(bytes)) => format!("{tables} tables, {:?} in {bytes} bytes", run.method).to_lowercase(),
+        (tables, Some(times)) => format!("{tables} tables, {}, {times} times smaller", run.method.name()),
     };
     format!("{held}, seed {}", run.seed)
 }
@@ -197,7 +198,14 @@ impl Observer for Following<'_> {
 /// Trains and evaluates a model on the calling thread.
 fn train_one(run: &TrainRun, data: &Dataset, following: &mut Following<'_>) -> Result<Outcome, PaperError> {
     let backend = Cpu::<f32>::new().map_err(|error| PaperError::Run(error.to_string()))?;
-    let outcome = train::train(backend, &mut Threads::one(), data, &run.settings(), &RunOptions::default(), following);
+    let outcome = train::train(
+        backend,
+        &mut Threads::one(),
+        data,
+        &run.settings(&data.table_rows()),
+        &RunOptions::default(),
+        following,
+    );
     let rest = following.weight - following.told;
     following.watch.done(rest);
     let outcome = match outcome {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_64;
 
 use super::work::{Outcome, Work};
+use crate::budget::Method;
 
 /// What computed a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,8 +50,8 @@ pub struct Record {
 /// What results depend on beside the settings.
 #[derive(Clone, Debug)]
 pub(super) struct Program {
-    /// Of the numbers that models come to.
-    pub(super) numbers: u64,
+    /// Of the numbers that models of each method come to.
+    pub(super) numbers: Vec<(Method, u64)>,
     /// Of the program itself.
     pub(super) executable: u64,
     pub(super) machine: Machine,
@@ -61,7 +62,10 @@ impl Program {
         // Of plain data, which always has a JSON form.
         let settings = serde_json::to_string(work).unwrap_or_default();
         let of = match work {
-            Work::Train(_) => format!("{:x}", self.numbers),
+            Work::Train(run) => {
+                let numbers = self.numbers.iter().find(|(method, _)| *method == run.method);
+                format!("{:x}", numbers.map_or(0, |(_, numbers)| *numbers))
+            }
             Work::Time(_) => format!("{:x} {} {}", self.executable, self.machine.processor, self.machine.threads),
         };
         format!("{:016x}", XxHash3_64::oneshot(format!("{of} {settings}").as_bytes()))
@@ -120,7 +124,7 @@ mod tests {
 
     fn program(numbers: u64, executable: u64) -> Program {
         let machine = Machine { processor: "any".into(), threads: 2, isa: "any".into(), gflops: 1.0 };
-        Program { numbers, executable, machine }
+        Program { numbers: vec![(Method::Tt, numbers)], executable, machine }
     }
 
     fn record(key: &str) -> Record {

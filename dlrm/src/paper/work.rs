@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::time::{TimeResult, TimeRun};
 use crate::budget::Method;
 use crate::data::{Dataset, Effects, Numbering, ReadSettings, Synthetic};
+use crate::memory::largest_tables;
 use crate::presets::Preset;
 use crate::train::{CacheSettings, DenseInitName, InitName, LrPolicy, Optimizer, ScaleName, TrainSettings};
 
@@ -53,8 +54,8 @@ pub struct TrainRun {
     pub method: Method,
     /// Rank of tensor trains, where no bytes are given.
     pub rank: usize,
-    /// Bytes for these tables.
-    pub bytes: Option<u64>,
+    /// How many times smaller these tables get, all together, instead of a rank.
+    pub smaller: Option<u32>,
     /// Distribution of new cores.
     pub init: InitName,
     /// Their scale.
@@ -145,8 +146,8 @@ impl Lines {
 }
 
 impl TrainRun {
-    /// As the trainer takes it.
-    pub fn settings(&self) -> TrainSettings {
+    /// As the trainer takes it, for data with tables of these rows.
+    pub fn settings(&self, table_rows: &[u64]) -> TrainSettings {
         let mut settings = TrainSettings::new(self.preset);
         settings.preset_rows = self.preset_rows;
         if let Some(dim) = self.dim {
@@ -161,7 +162,11 @@ impl TrainRun {
         settings.tt.init = self.init;
         settings.tt.scale = self.scale;
         settings.method = self.method;
-        settings.table_bytes = self.bytes;
+        settings.table_bytes = self.smaller.map(|times| {
+            let dim = self.dim.unwrap_or(self.preset.embedding_dim()) as u64;
+            let rows: u64 = largest_tables(table_rows, self.tables).into_iter().map(|table| table_rows[table]).sum();
+            rows * dim * size_of::<f32>() as u64 / u64::from(times.max(1))
+        });
         settings.dense_init = self.dense_init;
         settings.cache = CacheSettings { fraction: self.cache, warmup: self.warmup, refresh: 0 };
         settings.optimizer = self.optimizer;
