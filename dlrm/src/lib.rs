@@ -16,6 +16,7 @@
 //! | [`memory`] | which tables are compressed, and what that saves |
 //! | [`paper`] | the paper's figures and tables by one command, and tensor trains beside simpler methods |
 //! | [`plot`] | charts as SVG |
+//! | [`tensorboard`] | event files that TensorBoard reads |
 //! | [`bench`](mod@bench) | what lookups cost, a tensor train beside a dense table and the machine; what an iteration costs |
 //!
 //! | feature | default | |
@@ -36,4 +37,5 @@ pub mod model;
 pub mod paper;
 pub mod plot;
 pub mod presets;
+pub mod tensorboard;
 pub mod train;

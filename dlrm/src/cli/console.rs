@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
+use dlrm::tensorboard::EventFile;
 use dlrm::train::{Event, Observer, OnNonFinite, Part, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -17,6 +18,7 @@ pub(super) struct Console {
     /// Mean loss of some iterations up to the last.
     loss: Option<f64>,
     log: Option<Log>,
+    tensorboard: Option<EventFile>,
     interrupt: Interrupt,
 }
 
@@ -38,7 +40,12 @@ impl Console {
         if let Some(bar) = &bar {
             bar.enable_steady_tick(Duration::from_millis(250));
         }
-        Self { bar, shown: Shown::Training, iterations: 0, loss: None, log, interrupt }
+        Self { bar, shown: Shown::Training, iterations: 0, loss: None, log, tensorboard: None, interrupt }
+    }
+
+    /// The same, with scalars in an event file too.
+    pub(super) fn with_tensorboard(self, tensorboard: Option<EventFile>) -> Self {
+        Self { tensorboard, ..self }
     }
 
     /// Removes the bar.
@@ -149,8 +156,11 @@ impl Observer for Console {
             self.iterations = *iterations;
         }
         self.tell(event);
-        match &mut self.log {
-            Some(log) => log.write(event),
+        if let Some(log) = &mut self.log {
+            log.write(event)?;
+        }
+        match &mut self.tensorboard {
+            Some(events) => events.event(event),
             None => Ok(()),
         }
     }

@@ -9,8 +9,8 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::chart::{Chart, Mark, PlotError, Series, Shape};
 use super::scale::Scale;
 
-/// Of Okabe and Ito, without yellow, which is too light on white.
-const PALETTE: [(u8, u8, u8); 8] = [
+/// Of Okabe and Ito, without yellow, which is too light on white, and three more.
+const PALETTE: [(u8, u8, u8); 10] = [
     (0, 114, 178),
     (213, 94, 0),
     (0, 158, 115),
@@ -19,6 +19,8 @@ const PALETTE: [(u8, u8, u8); 8] = [
     (230, 159, 0),
     (0, 0, 0),
     (130, 130, 130),
+    (120, 70, 20),
+    (90, 50, 150),
 ];
 
 /// Pixels around the plot: above, below, left; those on the right depend on the legend.

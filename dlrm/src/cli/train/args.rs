@@ -26,6 +26,7 @@ macro_rules! examples {
   dlrm train --data train.txt --cache-fraction 0.0001
   dlrm train --data train.txt --checkpoint-dir run --checkpoint-every 10000 --log run.jsonl
   dlrm train --data train.txt --checkpoint-dir run --checkpoint-every 10000 --log run.jsonl --resume
+  dlrm train --data prepared/ --table-method hybrid --table-bytes 20MB
   dlrm train --json > run.json                       for a program to read"
     };
 }
@@ -180,6 +181,9 @@ pub(in crate::cli) struct Args {
     /// Add what happens to this file, one JSON object a line: see --help
     #[arg(long, value_name = "FILE.jsonl", help_heading = "Following and keeping a run")]
     pub(super) log: Option<PathBuf>,
+    /// Add loss, rate and metrics to an event file in this folder, for TensorBoard
+    #[arg(long, value_name = "DIR", help_heading = "Following and keeping a run")]
+    pub(super) tensorboard: Option<PathBuf>,
     /// Keep the state in this folder: at the end, when interrupted, and as --checkpoint-every says
     #[arg(long, value_name = "DIR", help_heading = "Following and keeping a run")]
     checkpoint_dir: Option<PathBuf>,

@@ -3,6 +3,7 @@
 mod args;
 mod summary;
 
+use dlrm::tensorboard::EventFile;
 use dlrm::train::train;
 use ttcore::Reference;
 use ttcore_cpu::{Cpu, Threads};
@@ -19,11 +20,12 @@ pub(super) fn run(args: &Args) -> super::Result {
     let (settings, options) = (args.settings()?, args.options());
     settings.check()?;
     let log = args.log.as_deref().map(Log::open).transpose()?;
+    let tensorboard = args.tensorboard.as_deref().map(EventFile::create).transpose()?;
     let pool = args.backend.pool()?;
     let data = pool.install(|| data::read_or_make(args.data.as_ref(), args.lines, args.seed))?;
     drop(pool);
 
-    let mut console = Console::new(Interrupt::catch()?, log);
+    let mut console = Console::new(Interrupt::catch()?, log).with_tensorboard(tensorboard);
     let outcome = match args.backend.backend {
         BackendArg::Cpu => {
             let mut queue = Threads::new(args.backend.threads())?;
