@@ -67,7 +67,7 @@ impl Scope {
 
     /// Planted lines for the figures, of a seed.
     pub fn planted(&self, preset: Preset, effects: Effects, seed: u64) -> Lines {
-        let lines = self.pick(3_500, 70_000, 350_000, 2_000_000);
+        let lines = self.pick(3_500, 200_000, 500_000, 2_000_000);
         let head = self.pick(100, 1_000, 10_000, 10_000);
         Lines::Planted { preset, most: self.pick(2_000, 100_000, u64::MAX, u64::MAX), effects, head, lines, seed }
     }

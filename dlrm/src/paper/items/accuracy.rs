@@ -128,7 +128,7 @@ pub(super) fn show_fig6b(scope: &Scope, known: &Known<'_>, claims: &Claims) -> R
 }
 
 fn dims(scope: &Scope) -> &'static [usize] {
-    scope.pick(&[16], &[16, 32], &[16, 32, 64], &[16, 32, 64])
+    scope.pick(&[16], &[16, 32], &[16, 32], &[16, 32, 64])
 }
 
 pub(super) fn plan_fig1(scope: &Scope) -> Vec<Work> {
