@@ -73,7 +73,29 @@ impl Dataset {
     ///
     /// As [`Dataset::read`].
     pub fn from_reader(reader: impl Read + Send, name: impl Into<PathBuf>) -> Result<Self, DataError> {
-        Self::ingest(Input::reader(reader, name), &ReadSettings::default())
+        Self::from_reader_with(reader, name, &ReadSettings::default())
+    }
+
+    /// Reads plain lines; `name` stands for the file in errors.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::read`].
+    pub fn from_reader_with(
+        reader: impl Read + Send,
+        name: impl Into<PathBuf>,
+        settings: &ReadSettings,
+    ) -> Result<Self, DataError> {
+        Self::ingest(Input::reader(reader, name), settings)
+    }
+
+    /// Generates lines and reads them like a file's, with the default settings.
+    ///
+    /// # Errors
+    ///
+    /// If the settings are invalid or ask for no lines.
+    pub fn synthetic(settings: &Synthetic) -> Result<Self, DataError> {
+        Self::synthetic_with(settings, &ReadSettings::default())
     }
 
     /// As [`Dataset::from_reader`], with settings.
@@ -93,11 +115,11 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// If the settings are invalid or ask for no lines.
-    pub fn synthetic(settings: &Synthetic) -> Result<Self, DataError> {
+    /// If the settings are invalid or leave no lines.
+    pub fn synthetic_with(settings: &Synthetic, read: &ReadSettings) -> Result<Self, DataError> {
         let name = "synthetic data";
         let reader = settings.reader().map_err(|error| DataError::new(name, io::Error::from(error)))?;
-        Self::from_reader(reader, name)
+        Self::from_reader_with(reader, name, read)
     }
 
     fn ingest(input: Input<'_>, settings: &ReadSettings) -> Result<Self, DataError> {

@@ -72,7 +72,9 @@ fn numbers(counts: &[u32]) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Synthetic;
+    use std::num::NonZeroU32;
+
+    use super::super::{ReadSettings, Synthetic, prepare};
     use super::*;
 
     #[test]
@@ -105,6 +107,36 @@ mod tests {
             assert!(numbers.iter().enumerate().all(|(i, &number)| i as u32 == number));
         }
         assert_eq!(new.by_popularity().unwrap().fingerprint(), new.fingerprint(), "nothing is left to do");
+    }
+
+    #[test]
+    fn any_way_of_reading_gives_the_same_bytes_on_any_number_of_threads() {
+        let (folder, synthetic) = (tempfile::tempdir().unwrap(), Synthetic { lines: 30_000, ..Synthetic::default() });
+        let file = folder.path().join("lines");
+        std::io::copy(&mut synthetic.reader().unwrap(), &mut std::fs::File::create(&file).unwrap()).unwrap();
+        let settings = ReadSettings {
+            max_ind_range: NonZeroU32::new(500),
+            sub_sample: 0.5,
+            seed: 3,
+            numbering: Numbering::Popularity,
+            ..ReadSettings::default()
+        };
+        let made = Dataset::synthetic_with(&synthetic, &settings).unwrap();
+        let by_appearance = ReadSettings { numbering: Numbering::Appearance, ..settings.clone() };
+        let appeared = Dataset::synthetic_with(&synthetic, &by_appearance).unwrap();
+        assert_eq!(appeared.by_popularity().unwrap().header(), made.header());
+        assert_ne!(appeared.fingerprint(), made.fingerprint());
+        for threads in [1, 3] {
+            let directory = folder.path().join(threads.to_string());
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let prepared = pool.install(|| prepare(&[&file], &directory, &settings, false, |_| ()).unwrap());
+            assert_eq!(&prepared.header, made.header());
+            let data = Dataset::open(&directory).unwrap();
+            // The checksum is one of the header, which is that of the rows in memory.
+            data.verify(&directory, |_| ()).unwrap();
+            assert_eq!((data.header(), data.fingerprint()), (made.header(), made.fingerprint()));
+            assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 2, "nothing else is left");
+        }
     }
 
     #[test]
