@@ -98,19 +98,6 @@ impl Dataset {
         Self::synthetic_with(settings, &ReadSettings::default())
     }
 
-    /// As [`Dataset::from_reader`], with settings.
-    ///
-    /// # Errors
-    ///
-    /// As [`Dataset::read`].
-    pub fn from_reader_with(
-        reader: impl Read + Send,
-        name: impl Into<PathBuf>,
-        settings: &ReadSettings,
-    ) -> Result<Self, DataError> {
-        Self::ingest(Input::reader(reader, name), settings)
-    }
-
     /// Generates lines and reads them like a file's.
     ///
     /// # Errors

@@ -139,9 +139,8 @@ impl Lines {
         let Self::Planted { preset, most, effects, head, lines, seed } = *self else { return Ok(None) };
         let cardinalities = preset.table_rows().map(|rows| rows.min(most));
         let synthetic = Synthetic { lines, seed, head, effects, cardinalities, ..Synthetic::default() };
-        let reader = synthetic.reader().map_err(|error| error.to_string())?;
         let settings = ReadSettings { numbering: Numbering::Popularity, ..ReadSettings::default() };
-        Dataset::from_reader_with(reader, "planted lines", &settings).map(Some).map_err(|error| error.to_string())
+        Dataset::synthetic_with(&synthetic, &settings).map(Some).map_err(|error| error.to_string())
     }
 }
 
