@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::{Stop, final_bytes, kept, lines, run, settings};
+use common::{Stop, final_bytes, kept, output, run, settings, stderr, stdout};
 use dlrm::budget::Method;
+use dlrm::data::Dataset;
 use dlrm::model::{Dlrm, Engine, Feature, Lookup, ModelConfig, Samples};
 use dlrm::train::{RunOptions, TableSettings, TrainError, TrainSettings};
 use proptest::prelude::*;
@@ -22,6 +23,11 @@ const METHODS: [Method; 9] = [
     Method::QrPublished,
     Method::Ce,
 ];
+
+/// Lines whose categories are numbered by popularity.
+fn lines() -> Dataset {
+    common::lines().by_popularity().expect("whole rows")
+}
 
 fn of(method: Method) -> TrainSettings {
     TrainSettings { method, table_bytes: Some(5_000), ..settings() }
@@ -101,6 +107,46 @@ fn what_is_asked_for_is_what_is_made() {
         assert!(right, "{method:?}: {:?}", tables[0]);
         assert_eq!(tables[0].rows(), 100_000);
     }
+}
+
+#[test]
+fn a_single_table_has_a_budget_of_its_own() {
+    let mut settings = settings();
+    settings.tables = dlrm::train::parse_tables("[1]\nmethod = \"modulo\"\nbytes = 1600").expect("a table");
+    let tables = settings.resolve(&[100_000, 900, 60_000], 1000).expect("settings").tables;
+    // Rows of four numbers of four bytes.
+    assert_eq!(tables[1].feature().lookup, Lookup::Modulo { buckets: 100 });
+    assert!(matches!(tables[0], TableSettings::Tt { .. }));
+    assert!(!settings.needs_popularity());
+    settings.tables = dlrm::train::parse_tables("[1]\nmethod = \"head\"\nbytes = 1600").expect("a table");
+    assert!(settings.needs_popularity());
+    assert_eq!(settings.counted_tables(&[100_000, 900, 60_000]), [1]);
+}
+
+#[test]
+fn rows_that_are_not_numbered_by_popularity_are_refused() {
+    let refused = run(&common::lines(), &of(Method::Head), &RunOptions::default(), &mut Stop::default(), 1);
+    let Err(error @ TrainError::Numbering { .. }) = refused else { panic!("{refused:?}") };
+    assert!(error.to_string().contains("--numbering popularity"), "{error}");
+}
+
+#[test]
+fn lines_that_the_command_makes_or_reads_are_numbered_as_the_method_needs() {
+    let folder = tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let run = at("run");
+    let train =
+        ["train", "--lines", "2100", "--preset-rows=false", "--table-method", "hybrid", "--table-bytes", "30kB"];
+    let trained = output(&[&train[..], &["--checkpoint-dir", &run, "--json"]].concat());
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    let model = format!("{run}/final.safetensors");
+    let evaluated = output(&["eval", "--checkpoint", &model, "--json"]);
+    assert!(evaluated.status.success(), "{}", stderr(&evaluated));
+    let auc = |output: &std::process::Output, part: &str| {
+        let json: serde_json::Value = serde_json::from_str(stdout(output)).expect("JSON");
+        if part.is_empty() { json["auc"].clone() } else { json[part]["auc"].clone() }
+    };
+    assert_eq!(auc(&evaluated, ""), auc(&trained, "test"));
 }
 
 const DIM: usize = 4;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use dlrm::data::{DataError, Dataset, Synthetic};
+use dlrm::data::{DataError, Dataset, Numbering, ReadSettings, Synthetic};
 use indicatif::ProgressBar;
 
 /// Reads a data set.
@@ -12,16 +12,26 @@ pub(super) fn read(path: &Path) -> Result<Dataset, DataError> {
 }
 
 /// Makes lines from a seed.
-pub(super) fn make(lines: u64, seed: u64) -> Result<Dataset, DataError> {
+pub(super) fn make(lines: u64, seed: u64, numbering: Numbering) -> Result<Dataset, DataError> {
     let settings = Synthetic { lines, seed, ..Synthetic::default() };
-    reading(format!("making {lines} lines from seed {seed}"), || Dataset::synthetic(&settings))
+    let read = ReadSettings { numbering, ..ReadSettings::default() };
+    reading(format!("making {lines} lines from seed {seed}"), || Dataset::synthetic_with(&settings, &read))
 }
 
-/// Reads a data set if there is one, and makes lines otherwise.
-pub(super) fn read_or_make(path: Option<&PathBuf>, lines: u64, seed: u64) -> Result<Dataset, DataError> {
+/// Reads a data set if there is one, and makes lines otherwise. Lines are numbered as wanted; a prepared directory is as it is.
+pub(super) fn read_or_make(
+    path: Option<&PathBuf>,
+    lines: u64,
+    seed: u64,
+    numbering: Numbering,
+) -> Result<Dataset, DataError> {
     match path {
-        Some(path) => read(path),
-        None => make(lines, seed),
+        Some(path) if path.is_dir() => read(path),
+        Some(path) => {
+            let settings = ReadSettings { numbering, ..ReadSettings::default() };
+            reading(format!("reading {}", path.display()), || Dataset::read(&[path], &settings))
+        }
+        None => make(lines, seed, numbering),
     }
 }
 

@@ -59,6 +59,12 @@ impl Counts {
         self.tables.iter().find(|(number, _)| *number == table).map(|(_, counts)| counts.as_slice())
     }
 
+    /// The first table of which a row occurs more often than one of a lower number: whose rows are not
+    /// [numbered by popularity](super::Numbering::Popularity).
+    pub fn first_unsorted(&self) -> Option<usize> {
+        self.tables.iter().find(|(_, counts)| !counts.is_sorted_by(|a, b| a >= b)).map(|(table, _)| *table)
+    }
+
     /// In how many lines was counted.
     pub fn lines(&self) -> usize {
         self.lines

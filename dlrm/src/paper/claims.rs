@@ -48,10 +48,24 @@ impl Claims {
     pub(super) fn get(&self, name: &str) -> Result<Claim, String> {
         self.0.get(name).cloned().ok_or_else(|| format!("there is no claim {name}"))
     }
+}
 
-    /// All of an item.
-    #[cfg(test)]
-    pub(super) fn of<'a>(&'a self, item: &'a str) -> impl Iterator<Item = &'a Claim> {
-        self.0.values().filter(move |claim| claim.item == item)
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+
+    use super::super::Item;
+    use super::*;
+
+    #[test]
+    fn every_claim_is_of_an_item_and_says_when_it_holds() {
+        let claims = Claims::read().unwrap();
+        assert!(claims.0.len() > 20);
+        for claim in claims.0.values() {
+            assert!(Item::from_str(&claim.item, false).is_ok(), "{}", claim.name);
+            assert!(!claim.says.is_empty() && !claim.test.is_empty() && !claim.section.is_empty());
+            assert!(claim.within >= 0.0 && claim.value.is_finite());
+        }
+        assert!(claims.get("nothing").is_err());
     }
 }

@@ -34,6 +34,11 @@ pub enum TrainError {
         /// Why.
         reason: String,
     },
+    /// The method keeps the rows of the lowest numbers, but these are not the most popular.
+    Numbering {
+        /// A table of which they are not.
+        table: usize,
+    },
     /// There are too few bytes for the tables.
     Budget(BudgetError),
     /// Data for another model: a table has fewer rows than the data has categories.
@@ -131,6 +136,11 @@ impl fmt::Display for TrainError {
                 f,
                 "the data has {categories} categories for table {table}, the model {rows} rows: evaluate on data \
                  prepared with the one it was trained on"
+            ),
+            Self::Numbering { table } => write!(
+                f,
+                "the categories of table {table} are not numbered by popularity, by which this method keeps rows: prepare the \
+                 lines with --numbering popularity"
             ),
             Self::Budget(error) => error.fmt(f),
             Self::Row(error) => error.fmt(f),

@@ -24,10 +24,23 @@ impl TrainSettings {
         self.resolve_with(table_rows, lines, None).map(|(hyperparameters, _)| hyperparameters)
     }
 
-    /// The tables that are among the largest, whose rows are to be [counted](Counts) for [`TrainSettings::resolve_with`]; none
-    /// where it does not matter how often rows occur.
+    /// The tables whose rows are to be [counted](Counts) for [`TrainSettings::resolve_with`]; none where it does not matter how
+    /// often rows occur.
     pub fn counted_tables(&self, table_rows: &[u64]) -> Vec<usize> {
-        if self.method.needs_popularity() { largest_tables(table_rows, self.tt.tables) } else { Vec::new() }
+        let largest = largest_tables(table_rows, self.tt.tables);
+        let method = |table: usize| match self.tables.get(&table) {
+            Some(TableOverride::Within { method, .. }) => Some(*method),
+            Some(_) => None,
+            None => largest.contains(&table).then_some(self.method),
+        };
+        (0..table_rows.len()).filter(|&table| method(table).is_some_and(Method::needs_popularity)).collect()
+    }
+
+    /// Whether it matters, of any table, how often its rows occur: lines are to be numbered by popularity then.
+    pub fn needs_popularity(&self) -> bool {
+        let of_one =
+            |table: &TableOverride| matches!(table, TableOverride::Within { method, .. } if method.needs_popularity());
+        self.method.needs_popularity() || self.tables.values().any(of_one)
     }
 
     /// As [`TrainSettings::resolve`], also by how often rows occur in the training lines; and the tables that are among the
@@ -47,6 +60,9 @@ impl TrainSettings {
         if let Some((&table, _)) = self.tables.range(table_rows.len()..).next() {
             let reason = format!("there are {} tables, from 0", table_rows.len());
             return Err(TrainError::Table { table, reason });
+        }
+        if let Some(table) = counts.and_then(Counts::first_unsorted) {
+            return Err(TrainError::Numbering { table });
         }
         let (bottom, top) = self.layers();
         let dim = bottom[bottom.len() - 1];
@@ -87,12 +103,13 @@ impl TrainSettings {
         let mut table = |(number, &rows): (usize, &u64)| {
             let dense = |frozen| TableSettings::Dense { rows, frozen, init: self.dense_init.of(rows) };
             let tt = |given, own| self.tt_table(rows, own, dim, given).map_err(TrainError::table(number));
-            match (self.tables.get(&number), budgeted.iter().find(|(table, _)| *table == number)) {
+            let held = budgeted.iter().find(|(table, ..)| *table == number).map(|&(_, method, held)| (method, held));
+            match (self.tables.get(&number), held) {
                 (Some(&TableOverride::Dense { frozen }), _) => Ok(dense(frozen)),
                 (Some(TableOverride::Tt(given)), _) => tt(given, 0),
-                (None, Some(&(_, Held::Dense))) => Ok(dense(self.tt.frozen)),
-                (None, Some(&(_, Held::Shared(lookup)))) => Ok(self.shared_table(rows, lookup)),
-                (None, Some(&(_, Held::Tt { rank, own_rows }))) => {
+                (_, Some((_, Held::Dense))) => Ok(dense(self.tt.frozen)),
+                (_, Some((method, Held::Shared(lookup)))) => Ok(self.shared_table(rows, method, lookup)),
+                (_, Some((_, Held::Tt { rank, own_rows }))) => {
                     tt(&TtOverride { ranks: Some(vec![rank]), ..TtOverride::default() }, own_rows)
                 }
                 (None, None) if largest.contains(&number) => {
@@ -107,49 +124,63 @@ impl TrainSettings {
                     kept_dense.push(KeptDense { table: number, rows, ratio });
                     Ok(dense(self.tt.frozen))
                 }
-                (None, None) => Ok(dense(false)),
+                _ => Ok(dense(false)),
             }
         };
         let tables = table_rows.iter().enumerate().map(&mut table).collect::<Result<Vec<_>, _>>()?;
         Ok((tables, kept_dense))
     }
 
-    /// How the largest tables are held where bytes or another method than tensor trains are given.
+    /// How tables are held where bytes or another method than tensor trains are given: the largest all together, others as a
+    /// file says.
     fn within_budget(
         &self,
         table_rows: &[u64],
         largest: &[usize],
         dim: usize,
         counts: Option<&Counts>,
-    ) -> Result<Vec<(usize, Held)>, TrainError> {
-        if self.method == Method::Tt && self.table_bytes.is_none() {
-            return Ok(Vec::new());
+    ) -> Result<Vec<(usize, Method, Held)>, TrainError> {
+        let plan = |method: Method, bytes: u128, numbers: &[usize]| {
+            let size = |&number: &usize| Size {
+                rows: table_rows[number],
+                counts: counts.and_then(|counts| counts.of_table(number)).unwrap_or_default(),
+            };
+            let sizes: Vec<Size<'_>> = numbers.iter().map(size).collect();
+            budget::plan(method, bytes, self.own_rows_share, &sizes, dim).map_err(TrainError::Budget)
+        };
+        let mut held = Vec::new();
+        for (&number, table) in &self.tables {
+            if let &TableOverride::Within { method, bytes } = table {
+                let one = plan(method, bytes.into(), &[number])?;
+                held.extend(one.into_iter().map(|one| (number, method, one)));
+            }
         }
         let numbers: Vec<usize> = largest.iter().copied().filter(|number| !self.tables.contains_key(number)).collect();
-        let rows: Vec<u64> = numbers.iter().map(|&number| table_rows[number]).collect();
+        if self.method == Method::Tt && self.table_bytes.is_none() || numbers.is_empty() {
+            return Ok(held);
+        }
         let bytes = match self.table_bytes {
             Some(bytes) => u128::from(bytes),
             None => {
+                let rows: Vec<u64> = numbers.iter().map(|&number| table_rows[number]).collect();
                 let all = ModelMemory::new(&rows, dim, rows.len(), self.tt.rank);
                 all.map_err(|error| TrainError::Table { table: numbers[0], reason: error.to_string() })?
                     .compressed_bytes
             }
         };
-        let count = |number| counts.and_then(|counts| counts.of_table(number)).unwrap_or_default();
-        let sizes: Vec<Size<'_>> =
-            numbers.iter().zip(&rows).map(|(&number, &rows)| Size { rows, counts: count(number) }).collect();
-        let held = budget::plan(self.method, bytes, self.own_rows_share, &sizes, dim).map_err(TrainError::Budget)?;
-        Ok(numbers.into_iter().zip(held).collect())
+        let all = plan(self.method, bytes, &numbers)?;
+        held.extend(numbers.into_iter().zip(all).map(|(number, one)| (number, self.method, one)));
+        Ok(held)
     }
 
     /// A table whose rows are shared, drawn so that an embedding has the variance of an uncompressed table's.
-    fn shared_table(&self, rows: u64, lookup: Lookup) -> TableSettings {
+    fn shared_table(&self, rows: u64, method: Method, lookup: Lookup) -> TableSettings {
         let n = rows as f64;
         let around_zero = |bound: f64| RowInit::Uniform { low: -bound, high: bound };
         let init = match lookup {
             // Twice a^2 / 3 is 1/(3n).
             Lookup::Sum { .. } => around_zero((0.5 / n).sqrt()),
-            Lookup::Product { .. } if self.method == Method::QrPublished => {
+            Lookup::Product { .. } if method == Method::QrPublished => {
                 RowInit::Uniform { low: (1.0 / lookup.rows(rows) as f64).sqrt(), high: 1.0 }
             }
             // (a^2 / 3)^2 is 1/(3n).

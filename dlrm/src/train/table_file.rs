@@ -18,6 +18,10 @@
 //!
 //! [11]
 //! kind = "dense"                  # takes `frozen` alone
+//!
+//! [20]
+//! method = "hybrid"               # or any other of `--table-method`, instead of a kind
+//! bytes = 1_000_000               # for this table
 //! ```
 
 use std::collections::BTreeMap;
@@ -27,6 +31,7 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use super::tables::{CoreRuleName, InitName, ScaleName};
+use crate::budget::Method;
 
 /// What a file says of one table.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +43,13 @@ pub enum TableOverride {
     },
     /// Held as a tensor train; what is not given is as the other settings say.
     Tt(TtOverride),
+    /// Held in so many bytes.
+    Within {
+        /// How.
+        method: Method,
+        /// Bytes of parameters.
+        bytes: u64,
+    },
 }
 
 /// What a file says of a table in TT form.
@@ -99,6 +111,7 @@ pub enum TableFileError {
     },
 }
 
+const WITHIN_KEYS: &[&str] = &["method", "bytes"];
 const DENSE_KEYS: &[&str] = &["kind", "frozen"];
 const TT_KEYS: &[&str] =
     &["kind", "rank", "ranks", "row-factors", "init", "scale", "rule", "lr-multiplier", "cache-fraction", "frozen"];
@@ -135,6 +148,9 @@ pub fn parse_tables(text: &str) -> Result<BTreeMap<usize, TableOverride>, TableF
 }
 
 fn parse_table(table: usize, section: Table) -> Result<TableOverride, TableFileError> {
+    if section.contains_key("method") {
+        return parse_within(table, section);
+    }
     let kind = section.get("kind").ok_or(TableFileError::Missing { table, key: "kind" })?;
     match kind.as_str() {
         Some("dense") => {
@@ -154,6 +170,19 @@ fn parse_table(table: usize, section: Table) -> Result<TableOverride, TableFileE
             Err(TableFileError::Value { table, key: "kind".to_owned(), problem })
         }
     }
+}
+
+fn parse_within(table: usize, section: Table) -> Result<TableOverride, TableFileError> {
+    let (mut method, mut bytes) = (Method::Tt, None);
+    for (key, value) in section {
+        match key.as_str() {
+            "method" => method = get(table, &key, value)?,
+            "bytes" => bytes = Some(get(table, &key, value)?),
+            _ => return Err(TableFileError::Unknown { table, key, known: WITHIN_KEYS }),
+        }
+    }
+    let bytes = bytes.ok_or(TableFileError::Missing { table, key: "bytes" })?;
+    Ok(TableOverride::Within { method, bytes })
 }
 
 fn parse_tt(table: usize, section: Table) -> Result<TtOverride, TableFileError> {
@@ -230,9 +259,14 @@ mod tests {
             [0]
             kind = "dense"
             frozen = true
+            [7]
+            method = "qr-product"
+            bytes = 1_000_000
         "#;
         let tables = parse_tables(text).unwrap();
-        assert_eq!(tables.keys().copied().collect::<Vec<_>>(), [0, 2, 3]);
+        assert_eq!(tables.keys().copied().collect::<Vec<_>>(), [0, 2, 3, 7]);
+        let within = TableOverride::Within { method: Method::QrProduct, bytes: 1_000_000 };
+        assert_eq!(tables[&7], within);
         let all = TtOverride {
             ranks: Some(vec![16, 32]),
             row_factors: Some(vec![200, 220, 250]),
@@ -267,6 +301,10 @@ mod tests {
             ("[7]\nkind = \"tt\"\nlr-multiplier = -1.0", "table 7, key `lr-multiplier`: must be"),
             ("[7]\nkind = \"tt\"\nlr-multiplier = nan", "table 7, key `lr-multiplier`: must be"),
             ("[7]\nkind = \"tt\"\ncache-fraction = 2", "table 7, key `cache-fraction`: must be from 0 to 1"),
+            ("[7]\nmethod = \"qr\"", "table 7: the key `bytes` is missing"),
+            ("[7]\nmethod = \"qr\"\nkind = \"tt\"\nbytes = 1", "table 7: unknown key `kind`; there are method, bytes"),
+            ("[7]\nmethod = \"none\"\nbytes = 1", "table 7, key `method`: unknown variant `none`"),
+            ("[7]\nmethod = \"qr\"\nbytes = -1", "table 7, key `bytes`: "),
             ("[7]\nkind = \"dense\"\nfrozen = 1", "table 7, key `frozen`: "),
         ] {
             let error = parse_tables(text).unwrap_err().to_string();

@@ -46,6 +46,9 @@ A file for --tables has a section for each table it sets, named by its number fr
   lr-multiplier = 10.0            # of the cores
   cache-fraction = 0.0001         # share of the rows held uncompressed; 0 for no cache
   frozen = false                  # true: not trained
+  [20]
+  method = \"hybrid\"              # instead of a kind: as --table-method, within so many bytes
+  bytes = 1_000_000
 
 Lines of a --log file have a `kind`: start (settings), train (iteration, loss and hit rate since the last such line,
 lr, samples_per_second), refresh (of the cache), eval (metrics), checkpoint, skipped (a damaged checkpoint), non_finite

@@ -3,6 +3,7 @@
 mod args;
 mod summary;
 
+use dlrm::data::Numbering;
 use dlrm::tensorboard::EventFile;
 use dlrm::train::train;
 use ttcore::Reference;
@@ -22,7 +23,8 @@ pub(super) fn run(args: &Args) -> super::Result {
     let log = args.log.as_deref().map(Log::open).transpose()?;
     let tensorboard = args.tensorboard.as_deref().map(EventFile::create).transpose()?;
     let pool = args.backend.pool()?;
-    let data = pool.install(|| data::read_or_make(args.data.as_ref(), args.lines, args.seed))?;
+    let numbering = if settings.needs_popularity() { Numbering::Popularity } else { Numbering::Appearance };
+    let data = pool.install(|| data::read_or_make(args.data.as_ref(), args.lines, args.seed, numbering))?;
     drop(pool);
 
     let mut console = Console::new(Interrupt::catch()?, log).with_tensorboard(tensorboard);
