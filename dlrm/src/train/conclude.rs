@@ -48,6 +48,8 @@ pub(super) fn conclude<B: Engine>(
                 step: (table.init.filter(|_| settings.is_element_wise()))
                     .map(|init| init.step * settings.lr_multiplier()),
                 cached_rows: table.cached_rows,
+                own_rows: if let TableSettings::Tt { own_rows, .. } = settings { *own_rows } else { 0 },
+                shared: if let TableSettings::Shared { lookup, .. } = settings { Some(*lookup) } else { None },
             }
         })
         .collect();

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::choice::KeptDense;
 use super::optimizer::Optimizer;
 use super::state::{Best, Evaluation};
+use crate::model::Lookup;
 
 /// One embedding table of the trained model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -28,6 +29,10 @@ pub struct TableSummary {
     pub step: Option<f64>,
     /// Rows in the cache at the end.
     pub cached_rows: usize,
+    /// Rows of their own beside a tensor train that holds the others.
+    pub own_rows: u64,
+    /// How categories share rows, where they do.
+    pub shared: Option<Lookup>,
 }
 
 /// What the caches did, and cost.

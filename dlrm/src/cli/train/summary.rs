@@ -45,6 +45,14 @@ fn tables(out: &mut impl Write, outcome: &Outcome) -> io::Result<()> {
             outcome.tt_rank
         )?,
     }
+    let shared = outcome.tables.iter().filter(|table| table.shared.is_some()).count();
+    if shared > 0 {
+        writeln!(out, "  in {shared} of them categories share rows (--table-method)")?;
+    }
+    let own_rows: u64 = outcome.tables.iter().map(|table| table.own_rows).sum();
+    if own_rows > 0 {
+        writeln!(out, "  own rows      {own_rows:>12}   of the most popular categories, beside the tensor trains")?;
+    }
     if !outcome.kept_dense.is_empty() {
         let table = |kept: &KeptDense| format!("{} ({} rows)", kept.table, kept.rows);
         let tables: Vec<String> = outcome.kept_dense.iter().map(table).collect();
