@@ -27,7 +27,7 @@ const METHODS: [Method; 9] = [
     Method::Ce,
 ];
 
-const RATES: [f64; 3] = [0.01, 0.02, 0.04];
+const RATES: [f64; 3] = [0.005, 0.01, 0.02];
 
 /// Seed that rates are chosen on, and how many times smaller tables are there.
 const TUNING: (u64, u32) = (11, 30);
