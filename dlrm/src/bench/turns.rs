@@ -45,7 +45,7 @@ pub fn table_steps(tables: &[Table<'_>], turns: usize) -> Result<Vec<TableStep>,
     let queue = &mut Threads::one();
     let mut subjects = Vec::with_capacity(tables.len());
     for Table { config, workload, cached } in tables {
-        let mut subject = Subject::new(backend.clone(), &backend, queue, config.clone(), workload, 7)?;
+        let mut subject = Subject::new(backend, &backend, queue, config.clone(), workload, 7)?;
         subject.cache(queue, *cached)?;
         subjects.push(subject);
     }

@@ -151,9 +151,9 @@ fn each(categories: &[u32], out: &mut Vec<u32>, address: impl Fn(u64) -> u64) {
 /// A category's bucket by hash function `number`.
 fn hash(number: u64, category: u64, buckets: u64) -> u64 {
     // Categories are counted in 32 bits.
-    let hash = mix((number + 1) << 32 | category);
+    let hash = mix(((number + 1) << 32) | category);
     // As even as a remainder, without a division.
-    (u128::from(hash) * u128::from(buckets) >> 64) as u64
+    ((u128::from(hash) * u128::from(buckets)) >> 64) as u64
 }
 
 #[cfg(test)]

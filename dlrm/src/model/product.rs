@@ -76,7 +76,7 @@ impl<B: Backend> Products<B> {
             let (first, second) = row.split_at(width);
             out.copy_from_slice(first);
             for (&block, b) in self.blocks.iter().zip(second.chunks_exact(dim)) {
-                out[block..][..dim].iter_mut().zip(b).for_each(|(a, &b)| *a = *a * b);
+                out[block..][..dim].iter_mut().zip(b).for_each(|(a, &b)| *a *= b);
             }
         }
         backend.upload(queue, host, embedded)

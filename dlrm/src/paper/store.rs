@@ -31,7 +31,7 @@ pub struct Machine {
 /// One finished run: a line of the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// See the [module](self).
+    /// Hash of what was run, and of what the result depends on beside that: the numbers of the program, or the machine.
     pub key: String,
     /// Version of the program.
     pub version: String,
