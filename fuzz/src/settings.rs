@@ -2,6 +2,7 @@
 
 use dlrm::presets::Preset;
 use dlrm::train::{Hyperparameters, RowInit, TableOverride, TableSettings, TrainSettings, TtOverride, parse_tables};
+use ttcore::Rule;
 
 /// Rows of the tables that the settings are for.
 const ROWS: [u64; 6] = [1, 2, 97, 1460, 100_000, 10_131_227];
@@ -35,6 +36,10 @@ pub fn run(data: &[u8]) {
                 assert_eq!(*table, TableSettings::Dense { rows: ROWS[number], frozen, init: RowInit::Reference });
             }
             Some(TableOverride::Tt(asked)) => holds(table, asked),
+            Some(&TableOverride::Within { bytes, .. }) => {
+                let config = table.config(resolved.dim, Rule::Sgd).expect("a table");
+                assert!(config.table().parameters() as u64 * 4 <= bytes, "{table:?} in {bytes} bytes");
+            }
         }
     }
     // As in a checkpoint.

@@ -65,6 +65,14 @@ impl Scope {
         self.given.as_ref().map_or("planted lines".to_owned(), |(name, _)| name.clone())
     }
 
+    /// What the dots of a chart are.
+    pub(super) fn dots(&self) -> String {
+        match self.seeds {
+            1 => "one seed, the same for both".to_owned(),
+            seeds => format!("{seeds} seeds as dots, each beside its own"),
+        }
+    }
+
     /// Planted lines for the figures, of a seed.
     pub fn planted(&self, preset: Preset, effects: Effects, seed: u64) -> Lines {
         let lines = self.pick(3_500, 200_000, 500_000, 2_000_000);

@@ -38,10 +38,11 @@ pub(super) fn plan_fig6b(scope: &Scope) -> Vec<Work> {
 
 /// Mean accuracy gaps, `[tables][ranks]`.
 fn show_grid(scope: &Scope, known: &Known<'_>, preset: Preset, name: &str, found: &mut Found) -> Vec<Vec<f64>> {
-    let title = format!("Figure {}: accuracy, {} on {}", &name[3..], preset, scope.on());
+    let model = if preset == Preset::Kaggle { "Kaggle model" } else { "Terabyte model" };
+    let title = format!("Figure {}: accuracy, {model} on {}", &name[3..], scope.on());
     let axis = Axis::of("tables as tensor trains", TABLES.map(|tables| tables.to_string()));
     let mut chart = Chart::new(title, axis, Axis::linear("gap to uncompressed, percentage points"));
-    chart.subtitle = format!("same seed, {} seeds as dots; SGD, one epoch", scope.seeds);
+    chart.subtitle = format!("{}; SGD, one epoch", scope.dots());
     chart.rules.push(Rule { at: 0.0, vertical: false, label: "uncompressed".to_owned() });
     let mut rows = Vec::new();
     let mut means = vec![Vec::new(); TABLES.len()];

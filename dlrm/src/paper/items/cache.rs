@@ -7,7 +7,7 @@ use super::super::found::Found;
 use super::super::scope::{Known, Scope};
 use super::super::work::{TrainRun, Work};
 use super::gap::{gaps, mean, points, series};
-use crate::data::{Batch, Dataset, Effects};
+use crate::data::{Batch, Dataset, Effects, mix};
 use crate::memory::largest_tables;
 use crate::plot::{Axis, Chart, Mark, Rule, Series, Shape};
 use crate::presets::Preset;
@@ -26,7 +26,8 @@ fn changes(data: &Dataset, table: usize, top: usize) -> Result<Vec<[f64; 2]>, St
         let end = (start + step).min(lines.end);
         data.fill_batch(start..end, &mut batch).map_err(|error| error.to_string())?;
         batch.indices[table].iter().for_each(|&row| counts[row as usize] += 1);
-        order.sort_by_key(|&row| std::cmp::Reverse(counts[row as usize]));
+        // Of equal ones in any order that knows nothing of the lines to come: rows are numbered by how popular they get.
+        order.sort_unstable_by_key(|&row| (std::cmp::Reverse(counts[row as usize]), mix(row.into())));
         let now: HashSet<u32> = order.iter().copied().take(top).filter(|&row| counts[row as usize] > 0).collect();
         if !before.is_empty() {
             let new = now.difference(&before).count();
@@ -125,7 +126,7 @@ fn show(scope: &Scope, name: &str, axis: Axis, places: &[f64], lines: &[Line], f
     let on = format!("{}: {{}} of the cache, {}", name.replace("fig", "Figure "), scope.on());
     let mut chart =
         Chart::new(on.replace("{}", "accuracy"), axis.clone(), Axis::linear("gap to no cache, percentage points"));
-    chart.subtitle = format!("7 tables, rank 32; same seed, {} seeds as dots", scope.seeds);
+    chart.subtitle = format!("7 tables, rank 32; {}", scope.dots());
     chart.rules.push(Rule { at: 0.0, vertical: false, label: "no cache".to_owned() });
     let gaps = places.iter().zip(lines).map(|(&x, (gap, ..))| (x, gap.iter().map(|gap| 100.0 * gap).collect()));
     chart.series.extend(series("mean of the seeds", 0, &gaps.collect::<Vec<_>>()));

@@ -130,7 +130,7 @@ pub(super) fn show_table1(scope: &Scope, known: &Known<'_>, claims: &Claims) -> 
         ]);
     }
     let columns = ["distribution", "accuracy, %", "gap to uniform", "paper, %", "gap to uniform, paper"];
-    let caption = format!("Uncompressed Kaggle model on {}, {} seeds.", scope.on(), scope.seeds);
+    let caption = format!("Uncompressed Kaggle model on {}; seeds 1 to {}.", scope.on(), scope.seeds);
     found.table("table1", &caption, &columns, rows);
     let order = ours[1] < ours[2] && ours[2] < ours[3] && ours[3] < ours[4];
     let text: Vec<String> = ours[1..5].iter().map(|accuracy| format!("{:.3}%", 100.0 * accuracy)).collect();
@@ -165,7 +165,7 @@ pub(super) fn show_fig6c(scope: &Scope, known: &Known<'_>, claims: &Claims) -> R
     let title = format!("Figure 6c: initial distributions of cores, {}", scope.on());
     let axis = Axis::of("7 tables at rank 32", CORES.map(|(name, _, _)| name));
     let mut chart = Chart::new(title, axis, Axis::linear("gap to uncompressed, percentage points"));
-    chart.subtitle = format!("same seed, {} seeds as dots; the first three at the paper's scale", scope.seeds);
+    chart.subtitle = format!("{}; the first three at the paper's scale", scope.dots());
     chart.rules.push(Rule { at: 0.0, vertical: false, label: "uncompressed".to_owned() });
     let (mut rows, mut places, mut means) = (Vec::new(), Vec::new(), Vec::new());
     for (place, (name, init, scale)) in CORES.into_iter().enumerate() {

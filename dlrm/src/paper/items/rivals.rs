@@ -162,7 +162,7 @@ fn show_ground(
         Axis::log("bytes of the seven largest tables"),
         Axis::linear("AUC, gap to uncompressed"),
     );
-    chart.subtitle = format!("Adagrad, rates tuned alike; {} seeds as dots, the same for both", scope.seeds);
+    chart.subtitle = format!("Adagrad, rates tuned alike; {}", scope.dots());
     chart.rules.push(Rule { at: 0.0, vertical: false, label: format!("uncompressed, {:.4}", mean(&auc)) });
     let (mut rows, mut all, mut means) = (Vec::new(), Vec::new(), Vec::new());
     let text = |values: &[f64]| values.iter().map(|value| format!("{value:.5}")).collect::<Vec<_>>().join(" ");
