@@ -2,6 +2,7 @@
 
 mod common;
 
+use clap::ValueEnum;
 use common::{Stop, final_bytes, kept, output, run, settings, stderr, stdout};
 use dlrm::budget::Method;
 use dlrm::data::Dataset;
@@ -11,18 +12,6 @@ use proptest::prelude::*;
 use tempfile::tempdir;
 use ttcore::{Reference, Rule, TableConfig, TtShape};
 use ttcore_cpu::{Cpu, Threads};
-
-const METHODS: [Method; 9] = [
-    Method::Tt,
-    Method::Hybrid,
-    Method::Head,
-    Method::Modulo,
-    Method::Hash,
-    Method::Qr,
-    Method::QrProduct,
-    Method::QrPublished,
-    Method::Ce,
-];
 
 /// Lines whose categories are numbered by popularity.
 fn lines() -> Dataset {
@@ -36,7 +25,7 @@ fn of(method: Method) -> TrainSettings {
 #[test]
 fn a_run_that_is_stopped_and_goes_on_is_the_same_bit_for_bit() {
     let data = lines();
-    for method in METHODS {
+    for &method in Method::value_variants() {
         let (whole, parts) = (tempdir().expect("a folder"), tempdir().expect("a folder"));
         run(&data, &of(method), &kept(whole.path(), 0, false), &mut Stop::default(), 1).expect("a run");
         for after in [3, 21] {
@@ -63,7 +52,7 @@ fn bytes_are_kept_and_reported() {
     rows.sort_unstable_by(|a, b| b.cmp(a));
     // Rows of four numbers of four bytes.
     let others = all.dense_bytes - rows[..3].iter().map(|&rows| u128::from(rows) * 16).sum::<u128>();
-    for method in METHODS {
+    for &method in Method::value_variants() {
         let outcome = outcome(&of(method));
         assert_eq!(outcome.dense_bytes, all.dense_bytes, "{method:?}");
         let largest = outcome.compressed_bytes - others;
@@ -74,7 +63,7 @@ fn bytes_are_kept_and_reported() {
 #[test]
 fn a_budget_that_nothing_fits_in_is_refused() {
     let data = lines();
-    for method in METHODS {
+    for &method in Method::value_variants() {
         let settings = TrainSettings { table_bytes: Some(30), ..of(method) };
         let refused = run(&data, &settings, &RunOptions::default(), &mut Stop::default(), 1);
         let Err(error @ TrainError::Budget(_)) = refused else { panic!("{refused:?}") };
@@ -90,7 +79,7 @@ fn what_is_asked_for_is_what_is_made() {
         settings.tt.tables = 2;
         settings.resolve(&rows, 1000).expect("settings").tables
     };
-    for method in METHODS {
+    for &method in Method::value_variants() {
         let tables = tables(method);
         assert!(matches!(tables[1], TableSettings::Dense { rows: 50, .. }));
         let lookup = tables[0].feature().lookup;

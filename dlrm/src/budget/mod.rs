@@ -175,23 +175,12 @@ mod tests {
         (1..=rows).map(|rank| (1e6 / rank as f64) as u32).collect()
     }
 
-    const ALL: [Method; 8] = [
-        Method::Tt,
-        Method::Hybrid,
-        Method::Head,
-        Method::Modulo,
-        Method::Hash,
-        Method::Qr,
-        Method::QrProduct,
-        Method::Ce,
-    ];
-
     #[test]
     fn a_plan_keeps_its_budget_and_uses_it() {
         let counts = [zipf(100_000), zipf(40_000), zipf(3_000)];
         let tables: Vec<Size<'_>> = counts.iter().map(|counts| Size { rows: counts.len() as u64, counts }).collect();
         let dense: u128 = 143_000 * 64;
-        for method in ALL {
+        for &method in Method::value_variants() {
             for times in [4, 10, 30] {
                 let plan = plan(method, dense / times, None, &tables, 16).unwrap();
                 let bytes: u128 =
