@@ -31,7 +31,9 @@ pub fn run(data: &[u8]) {
     for (number, table) in resolved.tables.iter().enumerate() {
         assert_eq!(table.rows(), ROWS[number]);
         match settings.tables.get(&number) {
-            None => assert_eq!(*table, TableSettings::Dense { rows: ROWS[number], frozen: false, init: RowInit::Reference }),
+            None => {
+                assert_eq!(*table, TableSettings::Dense { rows: ROWS[number], frozen: false, init: RowInit::Reference })
+            }
             Some(&TableOverride::Dense { frozen }) => {
                 assert_eq!(*table, TableSettings::Dense { rows: ROWS[number], frozen, init: RowInit::Reference });
             }

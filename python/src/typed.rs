@@ -51,8 +51,7 @@ pub(crate) struct Memory<F: Float> {
 
 impl<F: Float> Tables<F> {
     pub(crate) fn new(session: embedding::Session<Cpu<F>>, uses: Vec<Use>) -> Arc<Self> {
-        let cached =
-            session.configs().any(|config| config.cache_slots() > 0);
+        let cached = session.configs().any(|config| config.cache_slots() > 0);
         let features = session.layout().features().iter().map(|features| features.count()).collect();
         let idle = Mutex::new(Idle { batches: Vec::new(), workers: Vec::new() });
         Arc::new(Self { session: RwLock::new(session), uses, features, cached, idle })
