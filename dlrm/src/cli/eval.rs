@@ -6,8 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use dlrm::checkpoint::Checkpoint;
-use dlrm::data::Dataset;
-use dlrm::data::Numbering;
+use dlrm::data::{Dataset, Numbering};
 use dlrm::frequency::{self, ByFrequency};
 use dlrm::model::Engine;
 use dlrm::train::{DataIdentity, Evaluation, Part, TrainError, Trainer};
@@ -85,10 +84,10 @@ pub(super) fn run(args: &Args) -> super::Result {
     let trained_on = checkpoint.description().data.clone();
     let seed = checkpoint.description().settings.seed;
     let pool = args.backend.pool()?;
-    let by = |numbering| data::read_or_make(args.data.as_ref(), trained_on.lines as u64, seed, numbering);
-    let mut data = pool.install(|| by(Numbering::Appearance))?;
-    // Lines of a model whose method needs it are numbered by popularity.
-    if DataIdentity::of(&data) != trained_on {
+    let path = args.data.as_ref();
+    let mut data = pool.install(|| data::read_or_make(path, trained_on.lines as u64, seed, Numbering::Appearance))?;
+    // Lines of a model whose method needs it were numbered by popularity; a prepared directory is as it is.
+    if path.is_none_or(|path| !path.is_dir()) && DataIdentity::of(&data) != trained_on {
         let renumbered = pool.install(|| data.by_popularity())?;
         if DataIdentity::of(&renumbered) == trained_on {
             data = renumbered;
