@@ -17,7 +17,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Goes through some lines once; `progress` is told how many are done, and says whether to go on. None if it does not.
+    /// Goes through some lines once, where there is a table to count; `progress` is told how many are done, and says whether to go on. None if it does not.
     ///
     /// # Errors
     ///
@@ -28,6 +28,9 @@ impl Counts {
         lines: Range<usize>,
         mut progress: impl FnMut(usize) -> bool,
     ) -> Result<Option<Self>, RowError> {
+        if tables.is_empty() {
+            return Ok(Some(Self { tables: Vec::new(), lines: lines.len() }));
+        }
         // The data's rows: a model may have more, which occur nowhere.
         let rows = data.table_rows();
         let mut tables: Vec<_> = tables.into_iter().map(|table| (table, vec![0u32; rows[table] as usize])).collect();
@@ -103,6 +106,13 @@ mod tests {
                 assert_eq!(counts[row] as usize, want);
             }
         }
+    }
+
+    #[test]
+    fn without_tables_no_line_is_read() {
+        let data = Dataset::synthetic(&Synthetic { lines: 10, ..Synthetic::default() }).unwrap();
+        let counts = Counts::new(&data, Vec::new(), 0..10, |_| panic!("a line was read")).unwrap().unwrap();
+        assert_eq!((counts.lines(), counts.of_table(0), counts.first_unsorted()), (10, None, None));
     }
 
     #[test]

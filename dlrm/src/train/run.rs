@@ -64,10 +64,12 @@ pub fn train<B: Engine>(
     if lines == 0 {
         return Err(TrainError::TooFewLines { lines: data.len() });
     }
-    let Some(counts) = count(data, settings.counted_tables(&data.table_rows()), observer)? else {
-        return Err(TrainError::Interrupted { iteration: 0, checkpoint: None });
-    };
-    let (resolved, kept_dense) = settings.resolve_with(&data.table_rows(), lines, counts.as_ref())?;
+    let counts = Counts::new(data, settings.counted_tables(&data.table_rows()), data.split().train.clone(), |done| {
+        observer.progress(Progress::Count { done, lines });
+        !observer.stop()
+    })?;
+    let Some(counts) = counts else { return Err(TrainError::Interrupted { iteration: 0, checkpoint: None }) };
+    let (resolved, kept_dense) = settings.resolve_with(&data.table_rows(), lines, Some(&counts))?;
     let iterations = settings.iterations(lines).min(settings.max_iterations.unwrap_or(u64::MAX));
     let identity = DataIdentity::of(data);
     let (folder, mut checkpoint) = match &options.checkpoints {
@@ -109,24 +111,6 @@ pub fn train<B: Engine>(
     };
     run.train(queue, observer)?;
     run.end(queue, observer)
-}
-
-/// How often the rows of some tables occur in the training lines, if there are any such tables; none if interrupted.
-fn count(
-    data: &Dataset,
-    tables: Vec<usize>,
-    observer: &mut dyn Observer,
-) -> Result<Option<Option<Counts>>, TrainError> {
-    if tables.is_empty() {
-        return Ok(Some(None));
-    }
-    let train = data.split().train.clone();
-    let lines = train.len();
-    let counts = Counts::new(data, tables, train, |done| {
-        observer.progress(Progress::Count { done, lines });
-        !observer.stop()
-    })?;
-    Ok(counts.map(Some))
 }
 
 /// The folder, and the checkpoint to go on from.
