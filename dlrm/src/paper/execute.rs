@@ -2,7 +2,6 @@
 //! timings, one after the other, with the machine to themselves.
 
 use std::collections::{HashMap, VecDeque};
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Instant, SystemTime};
@@ -95,16 +94,15 @@ impl Executor<'_> {
                 let lines = lock(&data).lines(&name, &run.lines, given)?;
                 watch.begin(&describe(&run));
                 let start = Instant::now();
-                let outcome =
-                    train_one(&run, &lines, &mut Following { watch, weight: work.weight(), told: 0, run: 0 })?;
+                let outcome = train_one(&run, &lines, &mut Following { watch, weight: work.weight(), told: 0 })?;
                 drop(lines);
                 lock(&data).release(&name);
                 lock(&store).add(record(program, key, work, outcome, start))?;
             }
         };
         thread::scope(|scope| {
-            let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-            // The first error is what went wrong; the others have stopped after it or at the same signal.
+            let until_an_error = || work().inspect_err(|_| lock(&queue).clear());
+            let threads: Vec<_> = (0..workers).map(|_| scope.spawn(until_an_error)).collect();
             let ended = threads.into_iter().map(|thread| thread.join().unwrap_or(Err(PaperError::Interrupted)));
             ended.collect::<Vec<_>>().into_iter().collect::<Result<(), _>>()
         })
@@ -169,21 +167,14 @@ struct Following<'a> {
     watch: &'a dyn Watch,
     weight: u64,
     told: u64,
-    /// Progress of the run, 0 to its weight.
-    run: u64,
 }
 
 impl Observer for Following<'_> {
     fn progress(&mut self, progress: Progress) {
-        // Training is most of a run; evaluation gets the last twentieth.
-        let share = |done: u64, all: u64| done as f64 / all.max(1) as f64;
-        self.run = match progress {
-            Progress::Train { iteration, iterations, .. } => {
-                (0.95 * share(iteration, iterations) * self.weight as f64) as u64
-            }
-            _ => self.run,
-        };
-        let more = self.run.saturating_sub(self.told);
+        // Training is most of a run: what comes before and after gets the last twentieth.
+        let Progress::Train { iteration, iterations, .. } = progress else { return };
+        let done = (0.95 * iteration as f64 / iterations.max(1) as f64 * self.weight as f64) as u64;
+        let more = done.saturating_sub(self.told);
         if more * 200 > self.weight {
             self.told += more;
             self.watch.done(more);
@@ -229,10 +220,4 @@ fn train_one(run: &TrainRun, data: &Dataset, following: &mut Following<'_>) -> R
         hit_rate: outcome.cache.map(|cache| cache.hit_rate),
         samples_per_second: outcome.samples_per_second,
     }))
-}
-
-impl From<io::Error> for PaperError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
 }

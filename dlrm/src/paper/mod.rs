@@ -100,6 +100,12 @@ impl fmt::Display for PaperError {
 
 impl std::error::Error for PaperError {}
 
+impl From<io::Error> for PaperError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
 /// Runs what is not finished of the items, and writes what all finished items of the folder show.
 ///
 /// # Errors

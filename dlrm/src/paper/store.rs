@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -85,18 +85,11 @@ impl Store {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(named)?;
-        let (mut runs, mut whole) = (HashMap::new(), true);
-        for line in BufReader::new(File::open(path).map_err(named)?).split(b'\n') {
-            let line = line.map_err(named)?;
-            // One of an older form has another key at any rate.
-            if let Ok(record) = serde_json::from_slice::<Record>(&line) {
-                runs.insert(record.key.clone(), record);
-            }
-        }
-        if let Some(&last) = fs::read(path).map_err(named)?.last() {
-            whole = last == b'\n';
-        }
-        if !whole {
+        let text = fs::read(path).map_err(named)?;
+        // One of an older form has another key at any rate.
+        let records = text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice::<Record>(line).ok());
+        let runs = records.map(|record| (record.key.clone(), record)).collect();
+        if text.last().is_some_and(|&last| last != b'\n') {
             file.write_all(b"\n").map_err(named)?;
         }
         Ok(Self { path: path.to_owned(), file, runs })
