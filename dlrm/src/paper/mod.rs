@@ -5,7 +5,7 @@
 //! Scope     how large runs are, and on which lines                         scope
 //! Work      a run, as plain data: TrainRun, TimeRun                        work, time
 //! Executor  runs what is not finished                                      execute
-//! Store     finished runs, a JSON object a line, used again                store, numbers
+//! Store     finished runs, a JSON object a line, used again                store, fingerprint
 //! Found     pictures, numbers and verdicts on claims                       found, claims
 //! page      all of it as files and one page                                page
 //! ```
@@ -15,9 +15,9 @@
 
 mod claims;
 mod execute;
+mod fingerprint;
 mod found;
 mod items;
-mod numbers;
 mod page;
 mod scope;
 mod store;
@@ -154,7 +154,7 @@ fn program() -> Result<Program, PaperError> {
     let isa = Cpu::<f32>::new().map_err(|error| PaperError::Run(error.to_string()))?.isa().to_string();
     let machine = Machine { processor: processor(), threads, isa, gflops: machine_gflops(threads) };
     Ok(Program {
-        numbers: numbers::numbers().map_err(PaperError::Run)?,
+        fingerprints: fingerprint::fingerprints().map_err(PaperError::Run)?,
         executable: XxHash3_64::oneshot(&executable),
         machine,
     })

@@ -1,7 +1,7 @@
 //! Finished runs, in a file of one JSON object a line.
 //!
 //! A run is known again by its key, a hash of what was run and of what the result depends on beside that: of a model, the
-//! [numbers](super::numbers) that the program gives; of a timing, the program and the machine. What is of another key stays in
+//! [numbers](super::fingerprint) that the program gives; of a timing, the program and the machine. What is of another key stays in
 //! the file and is not used.
 
 use std::collections::HashMap;
@@ -50,8 +50,8 @@ pub struct Record {
 /// What results depend on beside the settings.
 #[derive(Clone, Debug)]
 pub(super) struct Program {
-    /// Of the numbers that models of each method come to.
-    pub(super) numbers: Vec<(Method, u64)>,
+    /// Of the numbers that models of each method come to: see [`fingerprint`](super::fingerprint).
+    pub(super) fingerprints: Vec<(Method, u64)>,
     /// Of the program itself.
     pub(super) executable: u64,
     pub(super) machine: Machine,
@@ -63,8 +63,8 @@ impl Program {
         let settings = serde_json::to_string(work).unwrap_or_default();
         let of = match work {
             Work::Train(run) => {
-                let numbers = self.numbers.iter().find(|(method, _)| *method == run.method);
-                format!("{:x}", numbers.map_or(0, |(_, numbers)| *numbers))
+                let found = self.fingerprints.iter().find(|(method, _)| *method == run.method);
+                format!("{:x}", found.map_or(0, |(_, fingerprint)| *fingerprint))
             }
             Work::Time(_) => format!("{:x} {} {}", self.executable, self.machine.processor, self.machine.threads),
         };
@@ -117,7 +117,7 @@ mod tests {
 
     fn program(numbers: u64, executable: u64) -> Program {
         let machine = Machine { processor: "any".into(), threads: 2, isa: "any".into(), gflops: 1.0 };
-        Program { numbers: vec![(Method::Tt, numbers)], executable, machine }
+        Program { fingerprints: vec![(Method::Tt, numbers)], executable, machine }
     }
 
     fn record(key: &str) -> Record {

@@ -18,7 +18,7 @@ use crate::train::{DenseInitName, InitName, Optimizer, RunOptions, ScaleName, tr
 /// # Errors
 ///
 /// Why a model could not be trained.
-pub(super) fn numbers() -> Result<Vec<(Method, u64)>, String> {
+pub(super) fn fingerprints() -> Result<Vec<(Method, u64)>, String> {
     let lines = Lines::Planted {
         preset: Preset::Kaggle,
         most: 2_000,
@@ -73,6 +73,6 @@ fn of_method(method: Method, lines: Lines, data: &Dataset) -> Result<u64, String
 mod tests {
     #[test]
     fn the_same_program_gives_the_same_numbers() {
-        assert_eq!(super::numbers().unwrap(), super::numbers().unwrap());
+        assert_eq!(super::fingerprints().unwrap(), super::fingerprints().unwrap());
     }
 }
