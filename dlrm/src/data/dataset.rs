@@ -11,7 +11,7 @@ use super::input::Input;
 use super::mapped::Bytes;
 use super::numbering::{Numbering, by_popularity};
 use super::synthetic::Synthetic;
-use super::{Batch, CATEGORICAL, Split, prepared};
+use super::{Batch, CATEGORICAL, Counts, Split, prepared};
 
 /// Rows of samples, transformed and indexed: read into memory from files of lines, or mapped from a directory that
 /// `dlrm prepare` made. Both hold the same bytes.
@@ -127,6 +127,16 @@ impl Dataset {
                 data.by_popularity().map_err(|error| DataError::new(name, io::Error::other(error)))
             }
         }
+    }
+
+    /// Whether categories are numbered by [popularity](Numbering::Popularity).
+    ///
+    /// # Errors
+    ///
+    /// [`RowError`] for a damaged row of a prepared directory.
+    pub fn is_by_popularity(&self) -> Result<bool, RowError> {
+        let counts = Counts::new(self, (0..CATEGORICAL).collect(), self.split().train.clone(), |_| true)?;
+        Ok(counts.is_some_and(|counts| counts.first_unsorted().is_none()))
     }
 
     /// The same rows in memory with their categories numbered by [popularity](Numbering::Popularity).

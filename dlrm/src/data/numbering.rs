@@ -83,6 +83,7 @@ mod tests {
         let new = old.by_popularity().unwrap();
         assert_eq!((new.len(), new.table_rows(), new.split()), (old.len(), old.table_rows(), old.split()));
         assert_ne!(new.fingerprint(), old.fingerprint());
+        assert_eq!((old.is_by_popularity().unwrap(), new.is_by_popularity().unwrap()), (false, true));
         new.verify("memory", |_| ()).unwrap();
         let all = |data: &Dataset| {
             let mut batch = Batch::default();

@@ -31,6 +31,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
+use clap::ValueEnum;
 use ttcore_cpu::Cpu;
 use twox_hash::XxHash3_64;
 
@@ -44,7 +45,7 @@ pub use time::{TimeResult, TimeRun, Timed};
 pub use work::{Lines, Outcome, TrainResult, TrainRun, Work};
 
 use crate::bench::machine_gflops;
-use crate::data::Dataset;
+use crate::data::{Dataset, RowError};
 use claims::Claims;
 use execute::Executor;
 use scope::Known;
@@ -119,10 +120,11 @@ pub fn run(options: Options, watch: &dyn Watch) -> Result<Report, PaperError> {
     watch.begin("measuring the machine");
     let program = program()?;
     let mut store = Store::open(&folder.join("runs.jsonl"))?;
+    let damaged = |error: RowError| PaperError::Run(error.to_string());
     let (name, given) = match data {
-        Some((name, data)) => {
-            (Some(name), Some(Arc::new(data.by_popularity().map_err(|e| PaperError::Run(e.to_string()))?)))
-        }
+        // A prepared directory stays mapped.
+        Some((name, data)) if data.is_by_popularity().map_err(damaged)? => (Some(name), Some(Arc::new(data))),
+        Some((name, data)) => (Some(name), Some(Arc::new(data.by_popularity().map_err(damaged)?))),
         None => (None, None),
     };
     let scope = Scope::new(budget, seeds, name.zip(given.as_deref()));
@@ -136,7 +138,7 @@ pub fn run(options: Options, watch: &dyn Watch) -> Result<Report, PaperError> {
     }
     let known = Known { program: &program, store: &store, given: given.as_deref() };
     let mut shown = Vec::new();
-    for item in Item::ALL {
+    for &item in Item::value_variants() {
         let complete = || item.plan(&scope, &known).iter().all(|work| known.outcome(work).is_some());
         // Those of other calls, too, so that the page has all there is.
         if items.contains(&item) || item.has_runs() && complete() {
