@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
 use dlrm::data::Dataset;
 use dlrm::paper::{self, Budget, Item, Judged, Options, Watch};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -23,7 +23,7 @@ use super::interrupt::Interrupt;
 /// text end as reproduced, not reproduced, or not testable here; tolerances were fixed before the runs.
 #[derive(ClapArgs)]
 #[command(after_help = "Examples:
-  dlrm paper --budget quick                     everything, small: 12 minutes on two cores
+  dlrm paper --budget quick                     everything, small: about 5 minutes on two cores
   dlrm paper table2 fig5                        what needs no run
   dlrm paper fig6a rivals --seeds 5 -o results
   dlrm paper rivals --data ratings --name \"MovieLens 1M\" --budget standard
@@ -138,7 +138,7 @@ struct Claimed {
 pub(super) fn run(args: &Args) -> super::Result {
     if args.list {
         let mut out = io::stdout().lock();
-        return Ok(Item::ALL
+        return Ok(Item::value_variants()
             .iter()
             .try_for_each(|item| writeln!(out, "{:<8}  {}", format!("{item:?}").to_lowercase(), item.title()))?);
     }
@@ -146,7 +146,7 @@ pub(super) fn run(args: &Args) -> super::Result {
         let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         Ok::<(String, Dataset), Box<dyn std::error::Error>>((args.name.clone().unwrap_or(name), data::read(path)?))
     });
-    let items = if args.items.is_empty() { Item::ALL.to_vec() } else { args.items.clone() };
+    let items = if args.items.is_empty() { Item::value_variants().to_vec() } else { args.items.clone() };
     let options = Options {
         items,
         budget: args.budget,

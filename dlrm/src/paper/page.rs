@@ -38,7 +38,7 @@ pub(super) fn write(folder: &Path, made: &Made<'_>, shown: &[(Item, Found)]) -> 
     let mut page = head(made);
     verdicts(&mut page, shown);
     for (item, found) in shown {
-        push(&mut page, format_args!("<h2 id=\"{item:?}\">{}</h2>\n", escape(item.title())));
+        push(&mut page, format_args!("<h2 id=\"{item:?}\">{}</h2>\n", escape(&item.title())));
         for picture in &found.pictures {
             match picture.chart.svg(SIZE.0, SIZE.1) {
                 Ok(svg) => {

@@ -8,6 +8,7 @@ mod init;
 mod rivals;
 mod speed;
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use super::claims::Claims;
@@ -15,8 +16,8 @@ use super::found::Found;
 use super::scope::{Known, Scope};
 use super::work::Work;
 
-/// A figure or table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+/// A figure or table, in the order of the paper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 #[value(rename_all = "lower")]
 pub enum Item {
@@ -34,7 +35,7 @@ pub enum Item {
     Fig6a,
     /// Figure 6b: accuracy over tables and ranks, Terabyte
     Fig6b,
-    /// Figure 6c: accuracy over initial distributions of cores
+    /// Figure 6c: initial distributions of cores
     Fig6c,
     /// Figure 7: training time over tables and ranks
     Fig7,
@@ -42,59 +43,23 @@ pub enum Item {
     Fig8,
     /// Figure 9: how fast the set of popular rows settles
     Fig9,
-    /// Figure 10a: time and accuracy over the warm-up of the cache
+    /// Figure 10a: warm-up of the cache
     Fig10a,
-    /// Figure 10b: time and accuracy over its size
+    /// Figure 10b: size of the cache
     Fig10b,
-    /// Figure 11: time a sample over the lookups of a bag
+    /// Figure 11: lookups of a bag
     Fig11,
-    /// Figure 12: time a sample over the hit rate of the cache
+    /// Figure 12: hit rate of the cache
     Fig12,
-    /// Accuracy over bytes beside simpler methods; not of the paper
+    /// At equal bytes: what else could be done with them; not of the paper
     Rivals,
 }
 
 impl Item {
-    /// All, in the order of the paper.
-    pub const ALL: [Self; 16] = [
-        Self::Fig1,
-        Self::Table1,
-        Self::Fig3,
-        Self::Table2,
-        Self::Fig5,
-        Self::Fig6a,
-        Self::Fig6b,
-        Self::Fig6c,
-        Self::Fig7,
-        Self::Fig8,
-        Self::Fig9,
-        Self::Fig10a,
-        Self::Fig10b,
-        Self::Fig11,
-        Self::Fig12,
-        Self::Rivals,
-    ];
-
-    /// What it is called in the paper, and what it shows.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Fig1 => "Figure 1: accuracy over bytes",
-            Self::Table1 => "Table 1: initial distributions of uncompressed tables",
-            Self::Fig3 => "Figure 3: products of distributions",
-            Self::Table2 => "Table 2: shapes and parameters",
-            Self::Fig5 => "Figure 5: bytes of the models",
-            Self::Fig6a => "Figure 6a: accuracy over tables and ranks, Kaggle",
-            Self::Fig6b => "Figure 6b: accuracy over tables and ranks, Terabyte",
-            Self::Fig6c => "Figure 6c: initial distributions of cores",
-            Self::Fig7 => "Figure 7: training time over tables and ranks",
-            Self::Fig8 => "Figure 8: time and memory beside T3nsor",
-            Self::Fig9 => "Figure 9: how fast the set of popular rows settles",
-            Self::Fig10a => "Figure 10a: warm-up of the cache",
-            Self::Fig10b => "Figure 10b: size of the cache",
-            Self::Fig11 => "Figure 11: lookups of a bag",
-            Self::Fig12 => "Figure 12: hit rate of the cache",
-            Self::Rivals => "At equal bytes: what else could be done with them",
-        }
+    /// What it is called in the paper, and what it shows: as the command says.
+    pub fn title(self) -> String {
+        let help = self.to_possible_value().and_then(|value| value.get_help().map(ToString::to_string));
+        help.unwrap_or_default()
     }
 
     /// Whether there is anything to run: other items are shown where they are asked for.

@@ -112,14 +112,11 @@ pub(super) fn plan(scope: &Scope, known: &Known<'_>) -> Vec<Work> {
     let mut runs = Vec::new();
     for ground in grounds(scope) {
         for method in std::iter::once(None).chain(METHODS.map(Some)) {
-            let Some(lr) = ground.rate(scope, known, method) else {
-                runs.extend(ground.trials(scope, method));
-                continue;
-            };
-            // What was tried stays wanted, so that all of the page is in the file.
+            // A single rate needs no trial.
             if rates(scope).len() > 1 {
                 runs.extend(ground.trials(scope, method));
             }
+            let Some(lr) = ground.rate(scope, known, method) else { continue };
             for seed in scope.seeds() {
                 match method {
                     None => runs.push(ground.dense(scope, seed, lr)),
