@@ -10,6 +10,7 @@
 //! | [`train`] | the loop, evaluation and the summary |
 //! | [`frequency`] | how well a model predicts where its rows are rare |
 //! | [`checkpoint`] | the state of a run in a file, to go on from bit for bit |
+//! | [`predict`](mod@predict) | a trained model on lines it has never seen |
 //! | [`metrics`] | accuracy, log loss, AUC |
 //! | [`presets`] | table sizes and layers of the Kaggle, Terabyte and MLPerf models |
 //! | [`budget`] | so many bytes for some tables: tensor trains, and what they have to be better than |
@@ -36,6 +37,7 @@ pub mod metrics;
 pub mod model;
 pub mod paper;
 pub mod plot;
+pub mod predict;
 pub mod presets;
 pub mod tensorboard;
 pub mod train;

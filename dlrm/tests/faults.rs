@@ -65,7 +65,7 @@ fn a_checkpoint_that_cannot_be_written_leaves_nothing_and_what_was_there() {
     works(&small(&kept(text(&whole))));
     works(&[&small(&kept(text(&run)))[..], &["--max-iterations", "7"]].concat());
     let before = names(&run);
-    assert_eq!(before, [".lock", "checkpoint-000000000005.safetensors", "final.safetensors"]);
+    assert_eq!(before, [".lock", "checkpoint-000000000005.safetensors", "final.safetensors", "vocabulary.bin"]);
     let resume = [&small(&kept(text(&run)))[..], &["--resume"]].concat();
     fails(&limited(8192, &resume), &[FULL, text(&run), "checkpoint-000000000010.safetensors"]);
     assert_eq!(names(&run), before, "no temporary file");
@@ -99,7 +99,7 @@ fn data_that_cannot_be_written_leaves_nothing_and_what_was_there() {
     works(&["prepare", text(&few), "-o", text(&data)]);
     let before = fs::read(data.join("rows.bin")).expect("rows");
     fails(&limited(65536, &["prepare", text(&many), "-o", text(&data), "--force"]), &[FULL, "rows.bin.tmp"]);
-    assert_eq!(names(&data), ["header.bin", "rows.bin"]);
+    assert_eq!(names(&data), ["header.bin", "rows.bin", "vocabulary.bin"]);
     assert!(fs::read(data.join("rows.bin")).expect("rows") == before);
     works(&["prepare", "--verify", text(&data)]);
 }

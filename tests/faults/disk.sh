@@ -53,7 +53,8 @@ works "$dlrm" prepare "$work/a.tsv" -o "$work/data"
 works "$dlrm" prepare "$work/b.tsv" -o "$work/other"
 kept=(--checkpoint-every 40)
 works "${train[@]}" "${kept[@]}" --checkpoint-dir "$work/whole" --checkpoint-keep 100
-size=$(stat -c %s "$work/whole/final.safetensors")
+size=$(stat -c %s "$work/whole/final.safetensors") vocabulary=$(stat -c %s "$work/whole/vocabulary.bin")
+prepared=$(du -cb "$work/data"/* | tail -1 | cut -f1)
 
 # --- a full disk -----------------------------------------------------------------------------------------------------
 
@@ -68,20 +69,21 @@ passed "synth on a full disk"
 fresh 64k
 fails "$disk/data/rows.bin.tmp" "$full" -- "$dlrm" prepare "$work/a.tsv" -o "$disk/data"
 holds "$disk/data"
-fresh 1200k
+# Room for the first and half of it again; the second is larger.
+fresh $((prepared * 3 / 2))
 works "$dlrm" prepare "$work/a.tsv" -o "$disk/data"
 fails "$disk/data/rows.bin.tmp" "$full" -- "$dlrm" prepare "$work/b.tsv" -o "$disk/data" --force
-holds "$disk/data" header.bin rows.bin
-for file in header.bin rows.bin; do same "$disk/data/$file" "$work/data/$file"; done
+holds "$disk/data" header.bin rows.bin vocabulary.bin
+for file in header.bin rows.bin vocabulary.bin; do same "$disk/data/$file" "$work/data/$file"; done
 grow 32m
 works "$dlrm" prepare "$work/b.tsv" -o "$disk/data" --force
-for file in header.bin rows.bin; do same "$disk/data/$file" "$work/other/$file"; done
+for file in header.bin rows.bin vocabulary.bin; do same "$disk/data/$file" "$work/other/$file"; done
 passed "prepare on a full disk, over nothing and over older data"
 
 # Room for one checkpoint and a half.
-fresh $((size * 3 / 2))
+fresh $((vocabulary + size * 3 / 2))
 fails "$disk/run/checkpoint-000000000080.safetensors" "$full" -- "${train[@]}" "${kept[@]}" --checkpoint-dir "$disk/run"
-holds "$disk/run" .lock checkpoint-000000000040.safetensors
+holds "$disk/run" .lock checkpoint-000000000040.safetensors vocabulary.bin
 same "$disk/run/checkpoint-000000000040.safetensors" "$work/whole/checkpoint-000000000040.safetensors"
 grow $((size * 6))
 works "${train[@]}" "${kept[@]}" --checkpoint-dir "$disk/run" --resume
@@ -89,9 +91,9 @@ same "$disk/run/final.safetensors" "$work/whole/final.safetensors"
 passed "a checkpoint on a full disk"
 
 # Two are kept, and the model would be the third.
-fresh $((size * 5 / 2))
+fresh $((vocabulary + size * 5 / 2))
 fails "$disk/run/final.safetensors" "$full" -- "${train[@]}" --checkpoint-every 80 --checkpoint-dir "$disk/run"
-holds "$disk/run" .lock checkpoint-000000000080.safetensors checkpoint-000000000160.safetensors
+holds "$disk/run" .lock checkpoint-000000000080.safetensors checkpoint-000000000160.safetensors vocabulary.bin
 rm "$disk/run/checkpoint-000000000080.safetensors"
 works "${train[@]}" --checkpoint-dir "$disk/run" --resume
 same "$disk/run/final.safetensors" "$work/whole/final.safetensors"
@@ -138,7 +140,7 @@ fails "$disk/run" "$denied" -- "${nobody[@]}" "${train[@]}" --checkpoint-dir "$d
 fails "$disk/run.jsonl" "$denied" -- "${nobody[@]}" "${train[@]}" --log "$disk/run.jsonl"
 chmod 600 "$work/a.tsv"
 fails "$work/a.tsv" "$denied" -- "${nobody[@]}" "$dlrm" train --data "$work/a.tsv"
-for file in header.bin rows.bin; do same "$disk/data/$file" "$work/data/$file"; done
+for file in header.bin rows.bin vocabulary.bin; do same "$disk/data/$file" "$work/data/$file"; done
 passed "a folder of someone else"
 
 # --- data that goes away ---------------------------------------------------------------------------------------------
@@ -155,7 +157,7 @@ mkfifo "$work/lines"
 (cat "$work/a.tsv" && rm "$work/lines") >"$work/lines" &
 works "$dlrm" prepare "$work/lines" -o "$work/removed"
 wait
-for file in header.bin rows.bin; do same "$work/removed/$file" "$work/data/$file"; done
+for file in header.bin rows.bin vocabulary.bin; do same "$work/removed/$file" "$work/data/$file"; done
 passed "files of lines that are cut off or removed"
 
 # Waits until a run has written a checkpoint, and gives its process.

@@ -64,11 +64,11 @@ while ((count < half)); do
         if "$dlrm" prepare --verify "$work/prepared" >"$work/said" 2>&1; then
             if cmp -s "$work/prepared/header.bin" "$work/whole-$old/header.bin"; then
                 olds=$((olds + 1))
-                same "$work/prepared/rows.bin" "$work/whole-$old/rows.bin"
+                for file in rows.bin vocabulary.bin; do same "$work/prepared/$file" "$work/whole-$old/$file"; done
             else
                 news=$((news + 1))
                 same "$work/prepared/header.bin" "$work/whole-$new/header.bin"
-                same "$work/prepared/rows.bin" "$work/whole-$new/rows.bin"
+                for file in rows.bin vocabulary.bin; do same "$work/prepared/$file" "$work/whole-$new/$file"; done
             fi
         else
             # Between the old header and the new one: it does not open, and says why.
@@ -76,7 +76,7 @@ while ((count < half)); do
             nones=$((nones + 1))
         fi
         ls -A "$work/prepared" | grep -q tmp && left=$((left + 1))
-        others=$(ls -A "$work/prepared" | grep -vxE '(rows|header)\.bin(\.tmp)?' || true)
+        others=$(ls -A "$work/prepared" | grep -vxE '(rows|vocabulary|header)\.bin(\.tmp)?' || true)
         [ -z "$others" ] || fail "left behind: $others"
         # Every fourth time to the end.
         ((count % 4 == 0)) || continue
@@ -86,8 +86,8 @@ while ((count < half)); do
         most=$((most * 9 / 10 + 1))
     fi
     ends=$((ends + 1))
-    for file in header.bin rows.bin; do same "$work/prepared/$file" "$work/whole-$new/$file"; done
-    [ "$(ls -A "$work/prepared" | wc -l)" = 2 ] || fail "left behind: $(ls -A "$work/prepared")"
+    for file in header.bin rows.bin vocabulary.bin; do same "$work/prepared/$file" "$work/whole-$new/$file"; done
+    [ "$(ls -A "$work/prepared" | wc -l)" = 3 ] || fail "left behind: $(ls -A "$work/prepared")"
     read -r old new <<<"$new $old"
 done
 echo "prepare: $count kills: the old data $olds times, the new $news, none yet $nones; unfinished files after $left," \
@@ -115,7 +115,7 @@ while ((count < kills - half)); do
         # The two that are kept, the newest, and the model.
         ((found <= 4)) || fail "$found checkpoints"
         [ -e "$work/killed/.writing.tmp" ] && left=$((left + 1))
-        others=$(ls -A "$work/killed" | grep -vxE '.*\.safetensors|\.lock|\.writing\.tmp' || true)
+        others=$(ls -A "$work/killed" | grep -vxE '.*\.safetensors|vocabulary\.bin|\.lock|\.(writing|vocabulary)\.tmp' || true)
         [ -z "$others" ] || fail "left behind: $others"
     else
         ends=$((ends + 1))

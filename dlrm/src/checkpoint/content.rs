@@ -177,6 +177,15 @@ impl Caches {
         })
     }
 
+    /// The entries of the lists where no row was counted.
+    pub(super) fn entries_uncounted(config: &ModelConfig) -> impl Iterator<Item = Entry> {
+        Self::slots(config).flat_map(|slots| {
+            let table = slots.name.trim_end_matches(NAMES[0]).to_owned();
+            let none = move |name| Entry { name: format!("{table}{name}"), dtype: Dtype::U64, shape: vec![0] };
+            std::iter::once(slots).chain(NAMES[1..].iter().map(none))
+        })
+    }
+
     /// Writes the lists.
     pub(super) fn write(&self, writer: &mut Writer) -> Result<(), CheckpointErrorKind> {
         self.lists().try_for_each(|(_, list)| Ok(writer.integers(&list)?))

@@ -55,6 +55,10 @@ pub enum CheckpointErrorKind {
         /// Now.
         now: String,
     },
+    /// It is a model for predictions, without the state of a run.
+    ForPredictions,
+    /// It does not say which vocabulary its categories are numbered by: it is of data that was prepared before these were kept.
+    NoVocabulary,
     /// The model has a number that is not finite, so it was not written.
     NonFinite {
         /// The first such tensor.
@@ -135,6 +139,11 @@ impl fmt::Display for CheckpointErrorKind {
                 f,
                 "the checkpoint was made on other data ({what} {checkpoint}, now {now}): use the same data, or another \
                  folder for checkpoints"
+            ),
+            Self::ForPredictions => f.write_str("a model for predictions: what a run needs to go on was left out"),
+            Self::NoVocabulary => f.write_str(
+                "it does not say how categories are numbered: its data was prepared before vocabularies were kept; prepare \
+                 the data again and train on it",
             ),
             Self::NonFinite { tensor } => write!(f, "not written, since not all of `{tensor}` is finite"),
             Self::Backend(reason) => f.write_str(reason),

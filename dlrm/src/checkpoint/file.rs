@@ -134,7 +134,7 @@ fn header(description: String, entries: &[Entry]) -> Result<Vec<u8>, CheckpointE
 }
 
 /// Makes a rename last: the folder is on the disk too.
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     // Elsewhere folders cannot be opened.
     if cfg!(unix) {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -6,7 +6,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::error::{CheckpointError, CheckpointErrorKind};
+use super::export::keep_vocabulary;
 use super::{Checkpoint, Target};
+use crate::data::Vocabulary;
 
 const EXTENSION: &str = "safetensors";
 const FINAL: &str = "final.safetensors";
@@ -50,6 +52,15 @@ impl Folder {
         // What a run that was killed had not finished. Where it cannot be removed, nothing can be written either.
         let _ = fs::remove_file(path.join(TEMPORARY));
         Ok(Self { path: path.to_owned(), keep: keep.max(1), kept: VecDeque::new(), _lock: lock })
+    }
+
+    /// Keeps the vocabulary of the data beside the checkpoints, which mean something only with it.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError`] if it cannot be written.
+    pub fn keep_vocabulary(&self, vocabulary: &Vocabulary) -> Result<(), CheckpointError> {
+        keep_vocabulary(vocabulary, &self.path)
     }
 
     /// That no earlier run left checkpoints.

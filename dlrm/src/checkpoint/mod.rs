@@ -29,6 +29,7 @@
 mod check;
 mod content;
 mod error;
+mod export;
 mod file;
 mod folder;
 
@@ -42,6 +43,7 @@ use crate::model::{Dlrm, Engine};
 use crate::train::{DataIdentity, Hyperparameters, LossCurve, TrainState};
 use content::Caches;
 pub use error::{CheckpointError, CheckpointErrorKind};
+pub use export::MODEL;
 pub use file::{CHECKSUM, DESCRIPTION};
 use file::{Entry, Reader, Writer};
 pub use folder::{Folder, Skipped};
@@ -62,6 +64,9 @@ pub struct Description {
     pub data: DataIdentity,
     /// How far it is.
     pub state: TrainState,
+    /// Whether it is [exported](Checkpoint::export): without what only training needs, so that no run goes on from it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub for_predictions: bool,
 }
 
 /// Where a checkpoint is written to.
@@ -177,7 +182,9 @@ impl Checkpoint {
     /// [`CheckpointErrorKind::Data`], [`CheckpointErrorKind::Setting`], naming what differs.
     pub fn check(&self, settings: &Hyperparameters, data: &DataIdentity) -> Result<(), CheckpointError> {
         let ours = &self.description;
-        let kind = if let Some((what, checkpoint, now)) = ours.data.difference(data) {
+        let kind = if ours.for_predictions {
+            CheckpointErrorKind::ForPredictions
+        } else if let Some((what, checkpoint, now)) = ours.data.difference(data) {
             CheckpointErrorKind::Data { what, checkpoint, now }
         } else if let Some(difference) = ours.settings.difference(settings) {
             CheckpointErrorKind::Setting(difference)

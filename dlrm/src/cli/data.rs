@@ -1,9 +1,10 @@
 //! Where lines come from: the same options for every command that reads them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use dlrm::data::{DataError, Dataset, Numbering, ReadSettings, Synthetic};
+use dlrm::data::{DataError, Dataset, Numbering, ReadSettings, Synthetic, Vocabulary};
 use indicatif::ProgressBar;
 
 /// Reads a data set.
@@ -33,6 +34,12 @@ pub(super) fn read_or_make(
         }
         None => make(lines, seed, numbering),
     }
+}
+
+/// Reads lines that are numbered by a vocabulary.
+pub(super) fn read_numbered(path: &Path, vocabulary: Arc<Vocabulary>) -> Result<Dataset, DataError> {
+    let settings = ReadSettings { vocabulary: Some(vocabulary), ..ReadSettings::default() };
+    reading(format!("reading {}", path.display()), || Dataset::read(&[path], &settings))
 }
 
 fn reading(message: String, read: impl FnOnce() -> Result<Dataset, DataError>) -> Result<Dataset, DataError> {

@@ -1,12 +1,13 @@
 //! `dlrm eval`: metrics of a trained model.
 
+use std::error::Error;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use dlrm::checkpoint::Checkpoint;
-use dlrm::data::{Dataset, Numbering};
+use dlrm::data::{Dataset, Numbering, Vocabulary};
 use dlrm::frequency::{self, ByFrequency};
 use dlrm::model::Engine;
 use dlrm::train::{DataIdentity, Evaluation, Part, TrainError, Trainer};
@@ -21,8 +22,9 @@ use super::{by_frequency, data, report};
 
 /// Evaluate a trained model.
 ///
-/// The model is made from the checkpoint alone. The data must be what it was trained on, since the numbers of categories
-/// mean something only there; without --data, the lines that a run without --data made are made again.
+/// The model is made from the checkpoint alone. Lines may be any: they are numbered by the vocabulary that the run left beside
+/// its checkpoints, and what that does not know has no row. A prepared directory must be numbered by the same vocabulary (dlrm
+/// prepare --vocabulary). Without --data, the lines that a run without --data made are made again.
 ///
 /// With --by-frequency, the log loss is told apart by how often a row of the largest tables occurs in the training lines:
 /// how well does the model predict where it has seen little?
@@ -30,6 +32,7 @@ use super::{by_frequency, data, report};
 #[command(after_help = "Examples:
   dlrm eval --checkpoint run/final.safetensors --data train.txt
   dlrm eval --checkpoint run/final.safetensors --data train.txt --split validation --json
+  dlrm eval --checkpoint run/final.safetensors --data other.txt --split all
   dlrm eval --checkpoint run/final.safetensors --data train.txt --by-frequency --largest 3
   dlrm eval --checkpoint run/final.safetensors       of a run on lines that dlrm train made")]
 pub(super) struct Args {
@@ -84,22 +87,17 @@ pub(super) fn run(args: &Args) -> super::Result {
     let trained_on = checkpoint.description().data.clone();
     let seed = checkpoint.description().settings.seed;
     let pool = args.backend.pool()?;
-    let path = args.data.as_ref();
-    let mut data = pool.install(|| data::read_or_make(path, trained_on.lines as u64, seed, Numbering::Appearance))?;
-    // Lines of a model whose method needs it were numbered by popularity; a prepared directory is as it is.
-    if path.is_none_or(|path| !path.is_dir()) && DataIdentity::of(&data) != trained_on {
-        let renumbered = pool.install(|| data.by_popularity())?;
-        if DataIdentity::of(&renumbered) == trained_on {
-            data = renumbered;
-        }
-    }
+    let data = pool.install(|| numbered(args, &trained_on, seed)).map_err(|error| -> Box<dyn Error> { error })?;
     drop(pool);
     let identity = DataIdentity::of(&data);
-    let same_data = identity == trained_on;
+    let same_data = identity.difference(&trained_on).is_none();
     if !same_data && args.data.is_none() {
         return Err("the model was not trained on lines that dlrm train made: give its data with --data".into());
     }
-    if !same_data {
+    if !identity.same_vocabulary(&trained_on) {
+        return Err(unlike(args).into());
+    }
+    if !same_data && trained_on.vocabulary.is_none() {
         eprintln!("warning: the model was trained on other data, where the numbers of categories may mean others");
     }
 
@@ -131,6 +129,44 @@ pub(super) fn run(args: &Args) -> super::Result {
         print(split, &evaluation, by_frequency.as_ref())?;
     }
     Ok(())
+}
+
+/// The lines, numbered as those that the model was trained on, where they can be.
+fn numbered(args: &Args, trained_on: &DataIdentity, seed: u64) -> Result<Dataset, Box<dyn Error + Send + Sync>> {
+    let path = args.data.as_ref();
+    let folder = args.checkpoint.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if let (Some(path), true) = (path.filter(|path| !path.is_dir()), folder.join(Vocabulary::FILE).exists())
+        && let Some(vocabulary) = trained_on.open_vocabulary(folder)?
+    {
+        vocabulary.verify(folder)?;
+        return Ok(data::read_numbered(path, vocabulary)?);
+    }
+    let data = data::read_or_make(path, trained_on.lines as u64, seed, Numbering::Appearance)?;
+    // Lines of a model whose method needs it were numbered by popularity; a prepared directory is as it is.
+    if path.is_none_or(|path| !path.is_dir()) && DataIdentity::of(&data).difference(trained_on).is_some() {
+        let renumbered = data.by_popularity()?;
+        if DataIdentity::of(&renumbered).difference(trained_on).is_none() {
+            return Ok(renumbered);
+        }
+    }
+    Ok(data)
+}
+
+/// What to do about lines that are numbered by another vocabulary.
+fn unlike(args: &Args) -> String {
+    let (checkpoint, folder) =
+        (args.checkpoint.display(), args.checkpoint.parent().unwrap_or(Path::new(".")).display());
+    match args.data.as_ref().filter(|path| path.is_dir()) {
+        Some(path) => format!(
+            "the categories of {} have other numbers than those that {checkpoint} was trained on: prepare its lines with \
+             --vocabulary {folder}",
+            path.display()
+        ),
+        None => format!(
+            "{checkpoint} was trained on other lines, and {folder} does not have their {}, by which these could be numbered",
+            Vocabulary::FILE
+        ),
+    }
 }
 
 fn print(split: Part, evaluation: &Evaluation, by_frequency: Option<&ByFrequency>) -> io::Result<()> {

@@ -7,12 +7,14 @@ mod by_frequency;
 mod console;
 mod data;
 mod eval;
+mod export;
 mod interrupt;
 mod log;
 mod memory;
 mod meter;
 mod paper;
 mod plot;
+mod predict;
 mod prepare;
 mod report;
 mod shapes;
@@ -25,6 +27,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use dlrm::paper::PaperError;
+use dlrm::predict::PredictError;
 use dlrm::train::TrainError;
 
 /// Deep learning recommendation model (DLRM) with tensor-train compressed embedding tables (TT-Rec).
@@ -40,6 +43,8 @@ enum Command {
     // The largest by far, and made once.
     Train(Box<train::Args>),
     Eval(eval::Args),
+    Export(export::Args),
+    Predict(predict::Args),
     Prepare(prepare::Args),
     Synth(synth::Args),
     Shapes(shapes::Args),
@@ -55,6 +60,8 @@ pub(crate) fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Predict(args) => predict::run(&args),
         Command::Prepare(args) => prepare::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Shapes(args) => shapes::run(&args),
@@ -85,6 +92,7 @@ fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
 fn is_interrupt(error: &(dyn std::error::Error + 'static)) -> bool {
     matches!(error.downcast_ref(), Some(TrainError::Interrupted { .. }))
         || matches!(error.downcast_ref(), Some(PaperError::Interrupted))
+        || matches!(error.downcast_ref(), Some(PredictError::Interrupted))
 }
 
 /// The most threads that can be asked for: starting tens of thousands stops the machine.

@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args as ClapArgs;
-use dlrm::data::{CATEGORICAL, Dataset, Header, Ingested, Numbering, ReadSettings, prepare};
+use dlrm::data::{CATEGORICAL, DataError, Dataset, Header, Ingested, Numbering, ReadSettings, Vocabulary, prepare};
 use serde::Serialize;
 
 use super::meter::{Meter, Unit};
@@ -17,12 +18,14 @@ use super::report;
 /// Reads files in the format of the Criteo challenges (label, 13 integers, 26 hexadecimal categories, separated by tabs),
 /// plain or compressed with gzip. Of one file the first six sevenths of the lines train; of the last, the first half
 /// tests and the second validates. Several files are days, in the order given: the last day is held out in the same way.
-/// Memory does not grow with the files, but with the number of different categories: about 20 bytes for each.
+/// Memory does not grow with the files, but with the number of different categories: about 20 bytes for each. Which number
+/// each category got stays with the data, and with models trained on it.
 #[derive(ClapArgs)]
 #[command(after_help = "Examples:
   dlrm prepare train.txt -o kaggle                   Criteo Kaggle
   dlrm prepare day_{0..23}.gz -o terabyte --max-ind-range 10000000 --sub-sample 0.875
   dlrm prepare train.txt -o kaggle --skip-bad        malformed lines are counted, not the end
+  dlrm prepare new.txt -o new --vocabulary kaggle    numbers that mean the same, for a model of kaggle
   dlrm prepare --verify kaggle                       read it all and compare checksums
   dlrm train --data kaggle                           then train on it")]
 pub(super) struct Args {
@@ -50,11 +53,18 @@ pub(super) struct Args {
     /// Which numbers categories get: `dlrm train --table-method` needs popular ones to come first
     #[arg(long, value_enum, default_value_t = Numbering::Appearance)]
     numbering: Numbering,
+    /// Values that fewer training lines have share one row, and so does what is never seen in training; 1: every value has
+    /// its own, and the embedding of what is never seen is zero
+    #[arg(long, value_name = "N", default_value = "1")]
+    min_count: NonZeroU32,
+    /// Number values as this prepared directory, folder of checkpoints or exported model does, for a model trained on it
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["max_ind_range", "numbering", "min_count"])]
+    vocabulary: Option<PathBuf>,
     /// Replace a data set that is in the directory already
     #[arg(long)]
     force: bool,
     /// Check a prepared directory instead of making one
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["files", "output", "max_ind_range", "sub_sample", "seed", "skip_bad", "numbering", "force"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["files", "output", "max_ind_range", "sub_sample", "seed", "skip_bad", "numbering", "min_count", "vocabulary", "force"])]
     verify: Option<PathBuf>,
     /// End standard output with one JSON object instead of a summary
     #[arg(long)]
@@ -99,6 +109,8 @@ fn make(args: &Args, directory: &Path) -> super::Result {
         seed: args.seed,
         skip_bad: args.skip_bad,
         numbering: args.numbering,
+        min_count: Some(args.min_count),
+        vocabulary: args.vocabulary.as_ref().map(checked).transpose()?,
     };
     let pool = super::pool(args.threads)?;
     let mut meter = Meter::new("reading", Unit::Bytes);
@@ -108,7 +120,7 @@ fn make(args: &Args, directory: &Path) -> super::Result {
     });
     let seconds = start.elapsed().as_secs_f64();
     meter.finish();
-    let Ingested { header, bad } = ingested?;
+    let Ingested { header, bad, .. } = ingested?;
     let summary = Summary {
         directory,
         header: &header,
@@ -129,6 +141,13 @@ fn make(args: &Args, directory: &Path) -> super::Result {
         print(&summary)?
     }
     Ok(())
+}
+
+/// The vocabulary of a folder, undamaged.
+fn checked(folder: &PathBuf) -> Result<Arc<Vocabulary>, DataError> {
+    let vocabulary = Vocabulary::open(folder)?;
+    vocabulary.verify(folder)?;
+    Ok(Arc::new(vocabulary))
 }
 
 fn verify(args: &Args, directory: &Path) -> super::Result {
@@ -178,6 +197,15 @@ fn print(summary: &Summary<'_>) -> io::Result<()> {
             write!(out, "  C{:<2} {:>13}", feature + 1, report::grouped(rows))?;
         }
         writeln!(out)?;
+    }
+    if let Some(known) = header.vocabulary.as_ref().filter(|known| known.given) {
+        let (values, unseen) = (header.rows as u64 * CATEGORICAL as u64, known.unseen.iter().sum());
+        let share = unseen as f64 / values as f64 * 100.0;
+        writeln!(
+            out,
+            "  unseen     {:>15}   values that the vocabulary does not know, {share:.2}%",
+            report::grouped(unseen)
+        )?;
     }
     writeln!(out, "Written to {}", directory.display())?;
     let each = header.bytes as f64 / header.rows as f64;

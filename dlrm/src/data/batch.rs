@@ -9,7 +9,8 @@ use super::{CATEGORICAL, DENSE};
 pub struct Batch {
     /// Transformed counts, `[B][13]` row major.
     pub dense: Vec<f32>,
-    /// Category indices, 26 vectors of B (no vectors before the first use of a default batch).
+    /// Category indices, 26 vectors of B (no vectors before the first use of a default batch); [`UNSEEN`](super::UNSEEN)
+    /// where a value has none.
     pub indices: Vec<Vec<u32>>,
     /// 0 or 1, `[B]`.
     pub labels: Vec<f32>,
@@ -31,6 +32,11 @@ impl Batch {
     /// Whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
+    }
+
+    /// Empties the batch.
+    pub fn clear(&mut self) {
+        self.reset(0);
     }
 
     /// Empties the batch and makes room for `samples` samples.

@@ -40,9 +40,10 @@ impl Counts {
             data.fill_batch(first..end, &mut batch)?;
             for (table, counts) in &mut tables {
                 for &row in &batch.indices[*table] {
-                    // A batch has no index that is not below the rows of its table.
-                    let count = &mut counts[row as usize];
-                    *count = count.saturating_add(1);
+                    // An index is below the rows of its table, or that of what is unseen.
+                    if let Some(count) = counts.get_mut(row as usize) {
+                        *count = count.saturating_add(1);
+                    }
                 }
             }
             if !progress(end - lines.start) {
@@ -52,9 +53,12 @@ impl Counts {
         Ok(Some(Self { tables, lines: lines.len() }))
     }
 
-    /// The counts of the rows that a line of a batch of the same data has, one for each table.
+    /// The counts of the rows that a line of a batch of the same data has, one for each table; 0 for what is unseen.
     pub fn of_line<'a>(&'a self, batch: &'a Batch, line: usize) -> impl Iterator<Item = u32> + 'a {
-        self.tables.iter().map(move |(table, counts)| counts[batch.indices[*table][line] as usize])
+        let count = move |(table, counts): &(usize, Vec<u32>)| {
+            counts.get(batch.indices[*table][line] as usize).copied().unwrap_or(0)
+        };
+        self.tables.iter().map(count)
     }
 
     /// How often each row of a table occurs, by its number; none if it was not counted.

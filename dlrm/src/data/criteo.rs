@@ -27,7 +27,7 @@ pub(super) const NAMES: [&str; FIELDS] = [
 /// One parsed line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
-    /// 1 for a click, else 0.
+    /// 1 for a click, else 0; 0 for a line without a label.
     pub label: f32,
     /// The counts, already transformed by [`dense_value`].
     pub dense: [f32; DENSE],
@@ -52,10 +52,12 @@ pub struct ParseError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// The line has `got` fields instead of [`FIELDS`].
+    /// The line has `got` fields instead of [`FIELDS`], or one less where lines have no label.
     FieldCount {
         /// Number of fields found.
         got: usize,
+        /// Number of fields wanted.
+        want: usize,
     },
     /// The line is longer than [`MAX_LINE`] bytes.
     TooLong,
@@ -74,7 +76,7 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::FieldCount { got } => write!(f, "got {got} tab-separated fields, want {FIELDS}"),
+            Self::FieldCount { got, want } => write!(f, "got {got} tab-separated fields, want {want}"),
             Self::TooLong => write!(f, "longer than {MAX_LINE} bytes"),
             Self::Label(value) => write!(f, "{value:?} is not a label (0 or 1)"),
             Self::Integer(value) => write!(f, "{value:?} is not an integer"),
@@ -86,8 +88,9 @@ impl fmt::Display for Reason {
 }
 
 impl ParseError {
-    fn at(line: u64, index: usize, reason: Reason) -> Self {
-        Self { line, field: index + 1, name: NAMES[index], reason }
+    /// At the field of this index among all, of which a line without a label lacks the first.
+    fn at(line: u64, index: usize, labelled: bool, reason: Reason) -> Self {
+        Self { line, field: index + usize::from(labelled), name: NAMES[index], reason }
     }
 
     fn whole(line: u64, reason: Reason) -> Self {
@@ -122,29 +125,48 @@ pub fn dense_value(count: i64) -> f32 {
 /// The first wrong thing from the left; a wrong number of fields goes before everything else, since it usually
 /// makes the values wrong too.
 pub fn parse_line(bytes: &[u8], line: u64) -> Result<Record, ParseError> {
-    match parse_plain(bytes) {
+    match parse_plain::<true>(bytes) {
         Some(record) => Ok(record),
-        None => parse_any(bytes, line),
+        None => parse_any(bytes, line, true),
     }
 }
 
+/// [`parse_line`] of a line without a label, as those of the challenges' test files.
+///
+/// # Errors
+///
+/// As [`parse_line`]; fields are counted from the first integer on.
+pub fn parse_unlabelled(bytes: &[u8], line: u64) -> Result<Record, ParseError> {
+    match parse_plain::<false>(bytes) {
+        Some(record) => Ok(record),
+        None => parse_any(bytes, line, false),
+    }
+}
+
+/// Whether a line has a label, as far as its number of fields says: only a line of exactly one field less has none.
+pub(super) fn is_labelled(text: &[u8]) -> bool {
+    1 + memchr::memchr_iter(b'\t', text).count() != FIELDS - 1
+}
+
 /// A line without a line end that follows, of at most [`MAX_LINE`] bytes; a `\r` at the end belongs to the line end.
-pub(super) fn parse_text(text: &[u8], line: u64) -> Result<Record, ParseError> {
+pub(super) fn parse_text(text: &[u8], line: u64, labelled: bool) -> Result<Record, ParseError> {
     let text = text.strip_suffix(b"\r").unwrap_or(text);
     if text.len() > MAX_LINE {
         return Err(ParseError::whole(line, Reason::TooLong));
     }
-    parse_line(text, line)
+    if labelled { parse_line(text, line) } else { parse_unlabelled(text, line) }
 }
 
 /// Any line, with what is wrong with it: the definition.
-fn parse_any(bytes: &[u8], line: u64) -> Result<Record, ParseError> {
+fn parse_any(bytes: &[u8], line: u64, labelled: bool) -> Result<Record, ParseError> {
     let got = 1 + bytes.iter().filter(|&&b| b == b'\t').count();
-    if got != FIELDS {
-        return Err(ParseError::whole(line, Reason::FieldCount { got }));
+    let first = usize::from(!labelled);
+    let want = FIELDS - first;
+    if got != want {
+        return Err(ParseError::whole(line, Reason::FieldCount { got, want }));
     }
     let mut record = Record { label: 0.0, dense: [0.0; DENSE], categories: [0; CATEGORICAL] };
-    for (index, field) in bytes.split(|&b| b == b'\t').enumerate() {
+    for (index, field) in (first..).zip(bytes.split(|&b| b == b'\t')) {
         let outcome = if index == 0 {
             label(field).map(|value| record.label = value)
         } else if index <= DENSE {
@@ -152,22 +174,27 @@ fn parse_any(bytes: &[u8], line: u64) -> Result<Record, ParseError> {
         } else {
             category(field).map(|value| record.categories[index - 1 - DENSE] = value)
         };
-        outcome.map_err(|reason| ParseError::at(line, index, reason))?;
+        outcome.map_err(|reason| ParseError::at(line, index, labelled, reason))?;
     }
     Ok(record)
 }
 
 /// A line as nearly all are, in one pass; `None` for any other, good or bad.
-fn parse_plain(bytes: &[u8]) -> Option<Record> {
+fn parse_plain<const LABELLED: bool>(bytes: &[u8]) -> Option<Record> {
     let mut record = Record { label: 0.0, dense: [0.0; DENSE], categories: [0; CATEGORICAL] };
-    record.label = match bytes.first()? {
-        b'0' => 0.0,
-        b'1' => 1.0,
-        _ => return None,
-    };
-    let mut rest = &bytes[1..];
-    for slot in &mut record.dense {
-        rest = rest.strip_prefix(b"\t")?;
+    let mut rest = bytes;
+    if LABELLED {
+        record.label = match bytes.first()? {
+            b'0' => 0.0,
+            b'1' => 1.0,
+            _ => return None,
+        };
+        rest = &bytes[1..];
+    }
+    for (number, slot) in record.dense.iter_mut().enumerate() {
+        if LABELLED || number > 0 {
+            rest = rest.strip_prefix(b"\t")?;
+        }
         let unsigned = rest.strip_prefix(b"-");
         let negative = unsigned.is_some();
         rest = unsigned.unwrap_or(rest);
@@ -279,7 +306,7 @@ mod tests {
     }
 
     fn read(text: &[u8]) -> Result<Vec<Record>, ParseError> {
-        (1..).zip(lines(text)).map(|(number, line)| parse_text(line, number)).collect()
+        (1..).zip(lines(text)).map(|(number, line)| parse_text(line, number, true)).collect()
     }
 
     fn parse_error(text: &[u8]) -> ParseError {
@@ -327,10 +354,10 @@ mod tests {
     fn wrong_number_of_fields() {
         let good = line_with(0, b"0");
         let error = parse_error(&[&good[..], b"\n\n", &good, b"\n"].concat());
-        assert_eq!((error.line, &error.reason), (2, &Reason::FieldCount { got: 1 }));
+        assert_eq!((error.line, &error.reason), (2, &Reason::FieldCount { got: 1, want: FIELDS }));
         let error = parse_error(&[&good[..], b"\n", &good, b"\t\n"].concat());
         assert_eq!(error.to_string(), "line 2: got 41 tab-separated fields, want 40");
-        assert_eq!(parse_error(&good[2..]).reason, Reason::FieldCount { got: 39 });
+        assert_eq!(parse_error(&good[2..]).reason, Reason::FieldCount { got: 39, want: FIELDS });
     }
 
     #[test]
@@ -367,7 +394,7 @@ mod tests {
         assert_eq!(error.to_string(), r#"train.txt:12: field 5 (I4): "abc" is not an integer"#);
         let error = DataError::new("train.txt", DataErrorKind::Empty);
         assert_eq!(error.to_string(), "train.txt: no lines");
-        let error = DataError::new("train.txt", ParseError::whole(3, Reason::FieldCount { got: 1 }));
+        let error = DataError::new("train.txt", ParseError::whole(3, Reason::FieldCount { got: 1, want: FIELDS }));
         assert_eq!(error.to_string(), "train.txt:3: got 1 tab-separated fields, want 40");
         let Reason::Integer(value) = reason(1, "é".repeat(1000).as_bytes()) else { panic!() };
         assert_eq!(value, "é".repeat(40) + "...");
@@ -401,8 +428,8 @@ mod tests {
                     _ => b"0123456789abcdefABF-+\t\tx"[(state >> 48) as usize % 24],
                 };
             }
-            let any = parse_any(&line, 3);
-            if let Some(record) = parse_plain(&line) {
+            let any = parse_any(&line, 3, true);
+            if let Some(record) = parse_plain::<true>(&line) {
                 fast += 1;
                 assert_eq!(any.as_ref(), Ok(&record), "{:?}", String::from_utf8_lossy(&line));
             }

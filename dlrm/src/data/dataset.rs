@@ -3,15 +3,17 @@
 use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::ahead::BLOCK;
 use super::error::{DataError, RowError};
 use super::header::{Header, ReadSettings};
-use super::ingest::{BLOCK, ingest};
+use super::ingest::{Ingested, ingest};
 use super::input::Input;
 use super::mapped::Bytes;
-use super::numbering::{Numbering, by_popularity};
+use super::numbering::{Numbering, renumber};
 use super::synthetic::Synthetic;
-use super::{Batch, CATEGORICAL, Counts, Split, prepared};
+use super::{Batch, CATEGORICAL, Counts, Split, Vocabulary, prepared};
 
 /// Rows of samples, transformed and indexed: read into memory from files of lines, or mapped from a directory that
 /// `dlrm prepare` made. Both hold the same bytes.
@@ -21,6 +23,7 @@ use super::{Batch, CATEGORICAL, Counts, Split, prepared};
 pub struct Dataset {
     header: Header,
     bytes: Bytes,
+    vocabulary: Option<Arc<Vocabulary>>,
 }
 
 impl Dataset {
@@ -116,16 +119,14 @@ impl Dataset {
             bytes.extend_from_slice(packed);
             Ok(())
         };
-        let header = ingest(input, settings, BLOCK, take, |_| ())?.header;
+        let Ingested { header, vocabulary, .. } = ingest(input, settings, BLOCK, take, |_| ())?;
         // Doubling may have left almost half of the memory unused, gigabytes for the real file.
         bytes.shrink_to_fit();
-        let data = Self::new(header, Bytes::Owned(bytes));
-        match settings.numbering {
-            Numbering::Appearance => Ok(data),
+        let data = Self::new(header, Bytes::Owned(bytes), Some(vocabulary));
+        match settings.anew() {
+            None => Ok(data),
             // Rows that were just written are whole.
-            Numbering::Popularity => {
-                data.by_popularity().map_err(|error| DataError::new(name, io::Error::other(error)))
-            }
+            Some(how) => data.renumber(how).map_err(|error| DataError::new(name, io::Error::other(error))),
         }
     }
 
@@ -145,22 +146,32 @@ impl Dataset {
     ///
     /// [`RowError`] for a damaged row of a prepared directory.
     pub fn by_popularity(&self) -> Result<Self, RowError> {
+        self.renumber((Numbering::Popularity, 1))
+    }
+
+    fn renumber(&self, how: (Numbering, u32)) -> Result<Self, RowError> {
         let mut bytes = Vec::with_capacity(self.bytes.len());
-        let header = by_popularity(
+        let (header, vocabulary) = renumber(
             self,
+            how,
             |error| error,
             |packed| {
                 bytes.extend_from_slice(packed);
                 Ok(())
             },
         )?;
-        Ok(Self::new(header, Bytes::Owned(bytes)))
+        Ok(Self::new(header, Bytes::Owned(bytes), vocabulary))
     }
 
     /// Of bytes as long as the header says.
-    pub(super) fn new(header: Header, bytes: Bytes) -> Self {
+    pub(super) fn new(header: Header, bytes: Bytes, vocabulary: Option<Arc<Vocabulary>>) -> Self {
         debug_assert_eq!(header.bytes, bytes.len() as u64);
-        Self { header, bytes }
+        Self { header, bytes, vocabulary }
+    }
+
+    /// What numbers the categories: to number others alike. None for data that was prepared before it was kept.
+    pub fn vocabulary(&self) -> Option<&Arc<Vocabulary>> {
+        self.vocabulary.as_ref()
     }
 
     /// What is known of the data set as a whole.
@@ -178,7 +189,7 @@ impl Dataset {
         self.len() == 0
     }
 
-    /// Rows of the embedding table of each categorical feature; all indices are below.
+    /// Rows of the embedding table of each categorical feature; all indices are below, or [`UNSEEN`](super::UNSEEN).
     pub fn table_rows(&self) -> [u64; CATEGORICAL] {
         self.header.table_rows
     }
@@ -188,8 +199,8 @@ impl Dataset {
         &self.header.split
     }
 
-    /// Identifies the data, as for a checkpoint to be resumed on: the same rows made in the same way give the same
-    /// number, in memory or prepared.
+    /// Identifies the rows, as for a checkpoint to be resumed on: the same rows made in the same way give the same
+    /// number, in memory or prepared. What categories were behind their numbers, the [`Dataset::vocabulary`] identifies.
     pub fn fingerprint(&self) -> u64 {
         self.header.fingerprint()
     }
@@ -225,10 +236,11 @@ impl Dataset {
     /// If a row is not below [`Dataset::len`].
     pub fn fill_batch(&self, rows: impl ExactSizeIterator<Item = usize>, batch: &mut Batch) -> Result<(), RowError> {
         batch.reset(rows.len());
+        let unseen = self.header.has_unseen();
         for row in rows {
             self.check(row);
-            if !self.header.segments.unpack(&self.bytes, row, &self.header.table_rows, batch) {
-                let error = RowError::of_last(row, batch, &self.header.table_rows);
+            if !self.header.segments.unpack(&self.bytes, row, (&self.header.table_rows, unseen), batch) {
+                let error = RowError::of_last(row, batch, (&self.header.table_rows, unseen));
                 batch.reset(0);
                 return Err(error);
             }
@@ -236,13 +248,16 @@ impl Dataset {
         Ok(())
     }
 
-    /// Compares the rows with the header's checksum, calling `progress` with the number of bytes read.
+    /// Compares the rows with the header's checksum, calling `progress` with the number of bytes read, and the vocabulary with
+    /// its own.
     ///
     /// # Errors
     ///
-    /// [`super::DataErrorKind::Checksum`]; the path is the one given here.
+    /// [`super::DataErrorKind::Checksum`], [`super::DataErrorKind::VocabularyChecksum`]; the path is the one given here.
     pub fn verify(&self, path: impl Into<PathBuf>, progress: impl FnMut(u64)) -> Result<(), DataError> {
-        prepared::verify(&self.header, &self.bytes, progress).map_err(|kind| DataError::new(path, kind))
+        let path = path.into();
+        prepared::verify(&self.header, &self.bytes, progress).map_err(|kind| DataError::new(&path, kind))?;
+        self.vocabulary.as_ref().map_or(Ok(()), |vocabulary| vocabulary.verify(path))
     }
 
     fn check(&self, row: usize) {

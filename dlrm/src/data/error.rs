@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::criteo::{NAMES, ParseError};
-use super::{Batch, CATEGORICAL, DENSE};
+use super::{Batch, CATEGORICAL, DENSE, UNSEEN};
 
 /// Why a file or directory gave no data set.
 #[derive(Debug)]
@@ -47,6 +47,17 @@ pub enum DataErrorKind {
     },
     /// The header is damaged: its checksum or its contents are wrong.
     Header,
+    /// The file is not a vocabulary.
+    ForeignVocabulary,
+    /// The vocabulary is damaged where it says what it holds.
+    Vocabulary,
+    /// The vocabulary is another, or damaged: its checksum is not the one expected.
+    VocabularyChecksum {
+        /// The checksum found.
+        found: u64,
+        /// The checksum expected.
+        expected: u64,
+    },
     /// The rows are not as long as the header says.
     Length {
         /// Bytes found.
@@ -85,6 +96,11 @@ impl fmt::Display for DataErrorKind {
                 write!(f, "format version {found}, but this program reads version {known}; prepare the data again")
             }
             Self::Header => f.write_str("the header is damaged; prepare the data again"),
+            Self::ForeignVocabulary => f.write_str("not a vocabulary of `dlrm prepare`"),
+            Self::Vocabulary => f.write_str("the vocabulary is damaged"),
+            Self::VocabularyChecksum { found, expected } => {
+                write!(f, "another vocabulary, or a damaged one: checksum {found:016x} instead of {expected:016x}")
+            }
             Self::Length { found, expected } => {
                 write!(f, "{found} bytes instead of {expected}; prepare the data again")
             }
@@ -140,12 +156,13 @@ pub enum RowFault {
 
 impl RowError {
     /// The first fault of row `row`, which is the last of the batch and has one.
-    pub(super) fn of_last(row: usize, batch: &Batch, table_rows: &[u64; CATEGORICAL]) -> Self {
+    /// Where there are `unseen` values, [`UNSEEN`] is none.
+    pub(super) fn of_last(row: usize, batch: &Batch, (table_rows, unseen): (&[u64; CATEGORICAL], bool)) -> Self {
         let indices = batch.indices.iter().zip(table_rows).enumerate();
         let bad_index = indices.filter_map(|(feature, (indices, &rows))| {
             let index = *indices.last()?;
             let fault = RowFault::Index { index, rows };
-            (u64::from(index) >= rows).then_some((1 + DENSE + feature, fault))
+            (u64::from(index) >= rows && !(unseen && index == UNSEEN)).then_some((1 + DENSE + feature, fault))
         });
         let counts = batch.dense.iter().rev().take(DENSE).rev().enumerate();
         let bad_count = counts.filter(|(_, count)| !count.is_finite());

@@ -9,6 +9,8 @@
 //! | 8 each | files, lines, skipped, dropped, rows, positives, bytes of text |
 //! | 8 each | `max_ind_range` (0: none), share of dropped negatives (`f64`), seed of that |
 //! | 26 x 8 | rows of each embedding table |
+//! | 8, 8 | only from version 2 on: checksum of `vocabulary.bin`; 1 if it was given, 0 if it is that of these lines |
+//! | 26 x 8 | only from version 2 on: values of each feature that the vocabulary does not know |
 //! | 8, 8 | first test row, first validation row; the last ends with the rows |
 //! | 8, 8 | length of `rows.bin`, its checksum |
 //! | 8 | number of segments of `rows.bin` |
@@ -18,17 +20,20 @@
 //! Checksums are XXH3 (64 bits, seed 0). The rows are described in `rows.rs`.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use twox_hash::XxHash3_64;
 
 use super::error::DataErrorKind;
 use super::numbering::Numbering;
 use super::rows::Segments;
-use super::{CATEGORICAL, Split};
+use super::{CATEGORICAL, Split, UNSEEN, Vocabulary};
 
 const MAGIC: &[u8; 8] = b"dlrmrows";
-const VERSION: u32 = 1;
+/// Without a vocabulary: still read, and the form that [`Header::fingerprint`] is of.
+const ROWS_ALONE: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The most that a header can take: all fields, and 79 segments.
 pub(super) const LONGEST: u64 = 4096;
@@ -48,6 +53,23 @@ pub struct ReadSettings {
     pub skip_bad: bool,
     /// Which numbers the categories get.
     pub numbering: Numbering,
+    /// Values that occur in fewer training lines share one row, which is also that of values that were never seen. None, as 1
+    /// does, gives every value a row of its own.
+    pub min_count: Option<NonZeroU32>,
+    /// Numbers the values, instead of the lines themselves: what it does not know is [`UNSEEN`](super::UNSEEN), or has the
+    /// row that it gives such values. Values are taken modulo *its* [`max_ind_range`](Vocabulary::max_ind_range);
+    /// [`ReadSettings::max_ind_range`], [`ReadSettings::numbering`] and [`ReadSettings::min_count`] do not count then.
+    #[serde(skip)]
+    pub vocabulary: Option<Arc<Vocabulary>>,
+}
+
+impl ReadSettings {
+    /// How rows are numbered anew once all are read; none if they are not.
+    pub(super) fn anew(&self) -> Option<(Numbering, u32)> {
+        let min_count = self.min_count.map_or(1, NonZeroU32::get);
+        let wanted = self.numbering == Numbering::Popularity || min_count > 1;
+        (wanted && self.vocabulary.is_none()).then_some((self.numbering, min_count))
+    }
 }
 
 /// What is known of a data set as a whole.
@@ -74,8 +96,10 @@ pub struct Header {
     /// [`ReadSettings::seed`].
     pub seed: u64,
     /// Distinct values of each categorical feature over all rows (also those that test and validate, as in the
-    /// reference); a missing value counts as one.
+    /// reference), or those of the vocabulary that was given; a missing value counts as one.
     pub table_rows: [u64; CATEGORICAL],
+    /// The vocabulary; none for data that was prepared before there were any.
+    pub vocabulary: Option<KnownVocabulary>,
     /// Which rows train, test and validate.
     pub split: Split,
     /// Bytes of the packed rows.
@@ -87,11 +111,36 @@ pub struct Header {
     pub(super) segments: Segments,
 }
 
+/// What is known of a data set's vocabulary.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct KnownVocabulary {
+    /// [`Vocabulary::checksum`].
+    #[serde(serialize_with = "hexadecimal")]
+    pub checksum: u64,
+    /// Whether it was given, and not learned from these lines.
+    pub given: bool,
+    /// How many values of each feature it does not know.
+    pub unseen: [u64; CATEGORICAL],
+}
+
+fn hexadecimal<S: Serializer>(checksum: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{checksum:016x}"))
+}
+
 impl Header {
+    /// Whether there are values that the vocabulary does not know.
+    pub fn has_unseen(&self) -> bool {
+        self.vocabulary.as_ref().is_some_and(|vocabulary| vocabulary.unseen != [0; CATEGORICAL])
+    }
+
     /// The bytes of the file.
     pub(super) fn encode(&self) -> Vec<u8> {
+        self.encode_with(self.vocabulary.as_ref())
+    }
+
+    fn encode_with(&self, vocabulary: Option<&KnownVocabulary>) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
-        out.extend(VERSION.to_le_bytes());
+        out.extend(if vocabulary.is_some() { VERSION } else { ROWS_ALONE }.to_le_bytes());
         out.extend([0; 4]);
         let mut put = |value: u64| out.extend(value.to_le_bytes());
         for value in [self.files, self.lines, self.skipped, self.dropped, self.rows as u64, self.positives] {
@@ -102,6 +151,11 @@ impl Header {
         put(self.sub_sample.to_bits());
         put(self.seed);
         self.table_rows.into_iter().for_each(&mut put);
+        if let Some(KnownVocabulary { checksum, given, unseen }) = vocabulary {
+            put(*checksum);
+            put(u64::from(*given));
+            unseen.iter().copied().for_each(&mut put);
+        }
         put(self.split.test.start as u64);
         put(self.split.validation.start as u64);
         put(self.bytes);
@@ -125,21 +179,21 @@ impl Header {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, DataErrorKind> {
         let mut fields = Fields(bytes.strip_prefix(MAGIC).ok_or(DataErrorKind::Foreign)?);
         let found = fields.u32().ok_or(DataErrorKind::Header)?;
-        if found != VERSION {
+        if !(ROWS_ALONE..=VERSION).contains(&found) {
             return Err(DataErrorKind::Version { found, known: VERSION });
         }
         let mut sound = || {
             let (content, checksum) = bytes.split_last_chunk()?;
             let length_is_right = fields.u32()? as usize == bytes.len();
             (length_is_right && u64::from_le_bytes(*checksum) == XxHash3_64::oneshot(content)).then_some(())?;
-            fields.header()
+            fields.header(found)
         };
         sound().ok_or(DataErrorKind::Header)
     }
 
-    /// Identifies the rows and how they were made.
+    /// Identifies the rows and how they were made; not what their categories were, which is in the vocabulary.
     pub fn fingerprint(&self) -> u64 {
-        let bytes = self.encode();
+        let bytes = self.encode_with(None);
         let checksum = bytes.last_chunk().expect("a header ends with its checksum");
         u64::from_le_bytes(*checksum)
     }
@@ -168,7 +222,7 @@ impl Fields<'_> {
     }
 
     /// Everything from the number of files on; `None` if it contradicts itself.
-    fn header(&mut self) -> Option<Header> {
+    fn header(&mut self, version: u32) -> Option<Header> {
         let [files, lines, skipped, dropped] = [self.u64()?, self.u64()?, self.u64()?, self.u64()?];
         let (rows, positives, text_bytes) = (self.usize()?, self.u64()?, self.u64()?);
         let max_ind_range = NonZeroU32::new(self.u64()?.try_into().ok()?);
@@ -177,12 +231,16 @@ impl Fields<'_> {
         for rows in &mut table_rows {
             *rows = self.u64()?;
         }
+        let vocabulary = if version == ROWS_ALONE { None } else { Some(self.vocabulary()?) };
         let (test, validation) = (self.usize()?, self.usize()?);
         if !(test <= validation && validation <= rows && rows > 0) {
             return None;
         }
-        // Every category is that of a row: memory for tables is never asked for that the rows do not account for.
-        let most = max_ind_range.map_or(u64::MAX, |range| range.get().into()).min(rows as u64);
+        // Every category is that of a row: memory for tables is never asked for that the rows do not account for, or the
+        // vocabulary that was given, whose file is compared with this.
+        let given = vocabulary.as_ref().is_some_and(|vocabulary| vocabulary.given);
+        let range = max_ind_range.map_or(u64::MAX, |range| range.get().into());
+        let most = range.min(if given { UNSEEN.into() } else { rows as u64 });
         if !table_rows.iter().all(|categories| (1..=most).contains(categories)) {
             return None;
         }
@@ -207,11 +265,22 @@ impl Fields<'_> {
             sub_sample,
             seed,
             table_rows,
+            vocabulary,
             split,
             bytes,
             checksum,
             segments,
         })
+    }
+
+    fn vocabulary(&mut self) -> Option<KnownVocabulary> {
+        let (checksum, given) = (self.u64()?, self.u64()?);
+        let mut unseen = [0; CATEGORICAL];
+        for unseen in &mut unseen {
+            *unseen = self.u64()?;
+        }
+        let sound = given <= 1 && (given == 1 || unseen == [0; CATEGORICAL]);
+        sound.then_some(KnownVocabulary { checksum, given: given == 1, unseen })
     }
 }
 
@@ -234,6 +303,7 @@ mod tests {
             sub_sample: 0.875,
             seed: 5,
             table_rows: std::array::from_fn(|feature| feature as u64 + 1),
+            vocabulary: Some(KnownVocabulary { checksum: 77, given: false, unseen: [0; CATEGORICAL] }),
             split: Split::held_out(70, 90),
             bytes: segments.bytes(90) as u64,
             checksum: 42,
@@ -251,6 +321,16 @@ mod tests {
         assert_ne!(header.fingerprint(), other.fingerprint());
         let without = Header { max_ind_range: None, ..header };
         assert_eq!(Header::decode(&without.encode()).unwrap(), without);
+        // One of before there were vocabularies: the same rows.
+        let old = Header { vocabulary: None, ..without.clone() };
+        assert_eq!(Header::decode(&old.encode()).unwrap(), old);
+        assert_eq!(old.fingerprint(), without.fingerprint());
+        let unseen = std::array::from_fn(|feature| feature as u64);
+        let given = Header { vocabulary: Some(KnownVocabulary { checksum: 7, given: true, unseen }), ..without };
+        assert_eq!(Header::decode(&given.encode()).unwrap(), given);
+        // Its tables may have more rows than these lines.
+        let many = Header { table_rows: [1000; CATEGORICAL], ..given };
+        assert_eq!(Header::decode(&many.encode()).unwrap(), many);
     }
 
     #[test]
@@ -271,7 +351,7 @@ mod tests {
             damaged[at] ^= 4;
             match (at, Header::decode(&damaged)) {
                 (0..8, Err(DataErrorKind::Foreign)) => {}
-                (8..12, Err(DataErrorKind::Version { known: VERSION, .. })) => {}
+                (8..12, Err(DataErrorKind::Version { known: VERSION, .. } | DataErrorKind::Header)) => {}
                 (12.., Err(DataErrorKind::Header)) => {}
                 (at, other) => panic!("{at}: {other:?}"),
             }
@@ -290,6 +370,10 @@ mod tests {
             Header { dropped: u64::MAX, ..header() },
             Header { positives: 91, ..header() },
             Header { max_ind_range: NonZeroU32::new(25), ..header() },
+            Header {
+                vocabulary: Some(KnownVocabulary { checksum: 7, given: false, unseen: [1; CATEGORICAL] }),
+                ..header()
+            },
             Header { table_rows: [91; CATEGORICAL], ..header() },
             Header { table_rows: [0; CATEGORICAL], ..header() },
             Header { split: Split::held_out(70, 91), rows: 60, ..header() },

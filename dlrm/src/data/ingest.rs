@@ -1,35 +1,30 @@
 //! From text to packed rows, on all cores and in bounded memory.
 //!
-//! A thread of its own reads (and decompresses) blocks of whole lines. Of each block, pieces are parsed and sub-sampled
+//! Blocks of whole lines are read ahead. Of each block, pieces are parsed and sub-sampled
 //! in parallel; then the features are indexed in parallel, each in the order of the lines; then the pieces are packed in
 //! parallel and handed on in order. The result is that of a sequential pass for any block size and number of threads.
 //!
 //! Memory is that of a few blocks and of the vocabulary, about 20 bytes for each category.
 
 use std::hash::Hasher;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc;
-use std::thread;
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use rayon::prelude::*;
 use twox_hash::XxHash3_64;
 
+use super::ahead::each_block;
 use super::criteo::{ParseError, parse_text};
 use super::error::{DataError, DataErrorKind};
-use super::header::{Header, ReadSettings};
-use super::input::{Blocks, Input, count_lines, lines, pieces};
+use super::header::{Header, KnownVocabulary, ReadSettings};
+use super::input::{Input, count_lines, lines, pieces};
 use super::rows::Segments;
-use super::vocabulary::Vocabulary;
+use super::vocabulary::{Numbers, Vocabulary};
 use super::{CATEGORICAL, DENSE, Split};
-
-/// Bytes of a block: enough lines for all cores, few enough for the cache.
-pub(super) const BLOCK: usize = 4 << 20;
-
-/// Blocks read ahead.
-const AHEAD: usize = 2;
 
 /// The least bytes of a piece that are worth a task, and pieces for each thread, so that none waits long for another.
 const PIECE: usize = 32 << 10;
@@ -57,6 +52,8 @@ pub struct ReadProgress {
 pub struct Ingested {
     /// What is known of the data set as a whole.
     pub header: Header,
+    /// What numbers the categories.
+    pub vocabulary: Arc<Vocabulary>,
     /// The first bad lines that were skipped.
     pub bad: Vec<DataError>,
 }
@@ -76,45 +73,13 @@ pub(super) fn ingest(
         return Err(DataError::new(first, DataErrorKind::Rate(settings.sub_sample)));
     }
     let mut state = State::new(&names, settings);
-    thread::scope(|scope| {
-        let (full, blocks) = mpsc::sync_channel(AHEAD);
-        let (empty, used) = mpsc::channel::<Vec<u8>>();
-        scope.spawn(move || {
-            for (file, text) in texts.into_iter().enumerate() {
-                let mut text = match text.open() {
-                    Ok(reader) => Blocks::new(reader, block_size),
-                    Err(error) => {
-                        // Nobody receives after an error of the other side.
-                        let _ = full.send((file, Err(error)));
-                        return;
-                    }
-                };
-                loop {
-                    let mut block = used.try_recv().unwrap_or_default();
-                    let outcome = text.next(&mut block).map(|more| more.then_some(block));
-                    let more = matches!(outcome, Ok(Some(_)));
-                    // Nobody receives after an error of the other side.
-                    if full.send((file, outcome)).is_err() {
-                        return;
-                    }
-                    if !more {
-                        break;
-                    }
-                }
-            }
-        });
-        for (file, outcome) in blocks {
-            match outcome.map_err(|error| DataError::new(&names[file], error))? {
-                Some(block) => {
-                    state.take(&block, &mut out)?;
-                    progress(ReadProgress { read: read.load(Ordering::Relaxed), total, lines: state.lines });
-                    // The reader may have ended already.
-                    let _ = empty.send(block);
-                }
-                None => state.end_file()?,
-            }
+    each_block(texts, &names, block_size, |_, block| match block {
+        Some(block) => {
+            state.take(block, &mut out)?;
+            progress(ReadProgress { read: read.load(Ordering::Relaxed), total, lines: state.lines });
+            Ok(())
         }
-        Ok(())
+        None => state.end_file(),
     })?;
     state.finish()
 }
@@ -123,7 +88,9 @@ pub(super) fn ingest(
 struct State<'a> {
     names: &'a [PathBuf],
     settings: &'a ReadSettings,
-    vocabulary: Vocabulary,
+    numbers: Numbers,
+    /// Values are taken modulo this number.
+    range: Option<NonZeroU32>,
     segments: Segments,
     hasher: XxHash3_64,
     /// One for each piece of a block, reused.
@@ -146,11 +113,13 @@ struct State<'a> {
 
 impl<'a> State<'a> {
     fn new(names: &'a [PathBuf], settings: &'a ReadSettings) -> Self {
+        let given = settings.vocabulary.as_ref();
         Self {
             names,
             settings,
-            vocabulary: Vocabulary::default(),
-            segments: Segments::new(),
+            numbers: Numbers::new(given.cloned()),
+            range: given.map_or(settings.max_ind_range, |vocabulary| vocabulary.max_ind_range()),
+            segments: given.map_or_else(Segments::new, |vocabulary| Segments::with_widths(vocabulary.first_widths())),
             hasher: XxHash3_64::new(),
             chunks: Vec::new(),
             file: 0,
@@ -181,7 +150,8 @@ impl<'a> State<'a> {
             chunk.reset(lines, self.file_lines + before, self.lines + before);
             before += lines as u64;
         }
-        chunks.par_iter_mut().zip(pieces).for_each(|(chunk, text)| chunk.parse(text, self.settings));
+        let (settings, range) = (self.settings, self.range);
+        chunks.par_iter_mut().zip(pieces).for_each(|(chunk, text)| chunk.parse(text, settings, range));
 
         let first_row = self.rows;
         for chunk in chunks.iter_mut() {
@@ -213,7 +183,7 @@ impl<'a> State<'a> {
                 column.push(&mut values[..chunk.rows]);
             }
         }
-        for wider in self.vocabulary.index(columns, first_row) {
+        for wider in self.numbers.index(columns, first_row) {
             self.segments.widen(wider.row, wider.feature);
         }
         let segments = &self.segments;
@@ -248,6 +218,9 @@ impl<'a> State<'a> {
         } else {
             Split::new(self.rows)
         };
+        let given = matches!(self.numbers, Numbers::Given(_));
+        let unseen = self.numbers.unseen();
+        let vocabulary = self.numbers.finish(self.range);
         let header = Header {
             files: self.names.len() as u64,
             lines: self.lines,
@@ -256,16 +229,17 @@ impl<'a> State<'a> {
             rows: self.rows,
             positives: self.positives,
             text_bytes: self.text_bytes,
-            max_ind_range: self.settings.max_ind_range,
+            max_ind_range: self.range,
             sub_sample: self.settings.sub_sample,
             seed: self.settings.seed,
-            table_rows: self.vocabulary.table_rows(),
+            table_rows: vocabulary.table_rows(),
+            vocabulary: Some(KnownVocabulary { checksum: vocabulary.checksum(), given, unseen }),
             split,
             bytes: self.segments.bytes(self.rows) as u64,
             checksum: self.hasher.finish(),
             segments: self.segments,
         };
-        Ok(Ingested { header, bad: self.bad })
+        Ok(Ingested { header, vocabulary, bad: self.bad })
     }
 }
 
@@ -305,13 +279,13 @@ impl Chunk {
         self.categories.resize(CATEGORICAL * lines, 0);
     }
 
-    fn parse(&mut self, text: &[u8], settings: &ReadSettings) {
+    fn parse(&mut self, text: &[u8], settings: &ReadSettings, range: Option<NonZeroU32>) {
         let mut draws = (settings.sub_sample > 0.0).then(|| draws(settings.seed, self.stream_line));
-        let range = settings.max_ind_range.map(u32::from);
+        let range = range.map(u32::from);
         for (number, line) in (self.file_line + 1..).zip(lines(text)) {
             // One draw for each line, whatever it is.
             let draw = draws.as_mut().map(super::uniform);
-            let record = match parse_text(line, number) {
+            let record = match parse_text(line, number, true) {
                 Ok(record) => record,
                 Err(error) => {
                     self.skipped += 1;

@@ -5,12 +5,13 @@
 //! 1. files, plain or compressed, become blocks of whole lines (`input`);
 //! 2. a tab-separated line becomes a [`Record`]: label, transformed counts, raw category values ([`criteo`]);
 //! 3. each raw category value is replaced by its index, in order of first appearance (`vocabulary`), or later by
-//!    popularity ([`Numbering`]);
+//!    popularity ([`Numbering`]), or by the [`Vocabulary`] that other lines gave;
 //! 4. the indexed lines are packed into rows (`rows`), on all cores (`ingest`);
 //! 5. the rows are a [`Dataset`], in memory, or mapped from the directory that [`prepare`] wrote them to;
 //! 6. its [`Split`] names the rows that train, test and validate; an [`Order`] shuffles the training ones;
 //! 7. [`Dataset::fill_batch`] gathers the chosen rows into a reusable [`Batch`].
 //!
+//! [`stream`] gives the lines of files as batches numbered by a [`Vocabulary`], for a model that is trained, and keeps none.
 //! [`Counts`] says how often each row of a table occurs in some lines.
 //!
 //! [`Synthetic`] writes files of the same form from a planted model, so that everything runs without the real file; its
@@ -29,6 +30,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod ahead;
 mod batch;
 mod counts;
 pub mod criteo;
@@ -44,6 +46,7 @@ mod order;
 mod prepared;
 mod rows;
 mod split;
+mod stream;
 mod synthetic;
 #[cfg(test)]
 mod tests;
@@ -54,13 +57,15 @@ pub use counts::Counts;
 pub use criteo::{ParseError, Reason, Record};
 pub use dataset::Dataset;
 pub use error::{DataError, DataErrorKind, RowError, RowFault};
-pub use header::{Header, ReadSettings};
+pub use header::{Header, KnownVocabulary, ReadSettings};
 pub use ingest::{Ingested, ReadProgress};
 pub use numbering::Numbering;
 pub use order::Order;
 pub use prepared::prepare;
 pub use split::Split;
+pub use stream::{Source, StreamedLines, stream};
 pub use synthetic::{Effects, Planted, Synthetic, SyntheticError};
+pub use vocabulary::{UNSEEN, Vocabulary};
 
 use rand_core::Rng;
 

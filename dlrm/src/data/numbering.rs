@@ -6,6 +6,7 @@
 
 use std::cmp::Reverse;
 use std::hash::Hasher;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -13,9 +14,9 @@ use twox_hash::XxHash3_64;
 
 use super::counts::Counts;
 use super::error::RowError;
-use super::header::Header;
-use super::rows::Segments;
-use super::{Batch, CATEGORICAL, DENSE, Dataset};
+use super::header::{Header, KnownVocabulary};
+use super::rows::{Segments, widths};
+use super::{Batch, CATEGORICAL, DENSE, Dataset, Vocabulary};
 
 /// Rows that are written at a time.
 const ROWS: usize = 4096;
@@ -31,25 +32,42 @@ pub enum Numbering {
     Popularity,
 }
 
-/// The rows of a data set with its categories numbered by popularity, to `out` in pieces; gives the header they have. `damaged`
-/// says what a damaged row is.
-pub(super) fn by_popularity<E>(
+/// The rows of a data set with its categories numbered anew, to `out` in pieces; gives the header they have, and the vocabulary
+/// if the old one is known. Values that occur in fewer than `min_count` training lines share a row. `damaged` says what a
+/// damaged row is.
+pub(super) fn renumber<E>(
     data: &Dataset,
+    (numbering, min_count): (Numbering, u32),
     damaged: impl Fn(RowError) -> E,
     mut out: impl FnMut(&[u8]) -> Result<(), E>,
-) -> Result<Header, E> {
+) -> Result<(Header, Option<Arc<Vocabulary>>), E> {
     let counts = Counts::new(data, (0..CATEGORICAL).collect(), data.split().train.clone(), |_| true);
     let Some(counts) = counts.map_err(&damaged)? else { unreachable!("nobody ends the counting") };
-    let numbers: Vec<Vec<u32>> =
-        (0..CATEGORICAL).into_par_iter().map(|table| numbers(counts.of_table(table).unwrap_or_default())).collect();
+    let numbered: Vec<Numbered> = (0..CATEGORICAL)
+        .into_par_iter()
+        .map(|table| Numbered::new(counts.of_table(table).unwrap_or_default(), numbering, min_count))
+        .collect();
     drop(counts);
-    let segments = Segments::of_rows(&data.table_rows());
+    let rows: [u64; CATEGORICAL] = std::array::from_fn(|table| numbered[table].rows);
+    let old = data.vocabulary();
+    let unseen = old.map_or([None; CATEGORICAL], |old| old.unseen_rows());
+    let unseen = std::array::from_fn(|table| {
+        let Numbered { numbers, rare, .. } = &numbered[table];
+        rare.or(unseen[table].map(|row| numbers[row as usize]))
+    });
+    let numbers: Vec<Vec<u32>> = numbered.into_iter().map(|numbered| numbered.numbers).collect();
+    // One number more where there are values that have none.
+    let most = data.header().has_unseen();
+    let segments = Segments::with_widths(widths(&rows.map(|rows| rows + u64::from(most))));
     let (mut hasher, mut batch, mut packed) = (XxHash3_64::new(), Batch::with_capacity(ROWS), Vec::new());
     for first in (0..data.len()).step_by(ROWS) {
         data.fill_batch(first..data.len().min(first + ROWS), &mut batch).map_err(&damaged)?;
         packed.clear();
         for row in 0..batch.len() {
-            let indices = batch.indices.iter().zip(&numbers).map(|(indices, numbers)| numbers[indices[row] as usize]);
+            let indices = batch.indices.iter().zip(&numbers).zip(rows).map(|((indices, numbers), rows)| {
+                // Behind the last for what is unseen; tables have at most 2^32 rows.
+                numbers.get(indices[row] as usize).copied().unwrap_or(rows as u32)
+            });
             let dense = &batch.dense[row * DENSE..][..DENSE];
             segments.layout(first + row).pack(batch.labels[row] > 0.5, dense, indices, &mut packed);
         }
@@ -57,17 +75,56 @@ pub(super) fn by_popularity<E>(
         out(&packed)?;
     }
     let bytes = segments.bytes(data.len()) as u64;
-    Ok(Header { bytes, checksum: hasher.finish(), segments, ..data.header().clone() })
+    let vocabulary = old.map(|old| Arc::new(old.renumbered(&numbers, &rows, &unseen)));
+    let known = data.header().vocabulary.clone().zip(vocabulary.as_ref());
+    let known = known.map(|(old, new)| KnownVocabulary { checksum: new.checksum(), ..old });
+    let header = Header {
+        bytes,
+        checksum: hasher.finish(),
+        segments,
+        table_rows: rows,
+        vocabulary: known,
+        ..data.header().clone()
+    };
+    Ok((header, vocabulary))
 }
 
-/// The new number of each category.
-fn numbers(counts: &[u32]) -> Vec<u32> {
-    // There are at most 2^32 categories.
-    let mut order: Vec<u32> = (0..counts.len()).map(|old| old as u32).collect();
-    order.sort_by_key(|&old| Reverse(counts[old as usize]));
-    let mut numbers = vec![0; counts.len()];
-    order.iter().enumerate().for_each(|(new, &old)| numbers[old as usize] = new as u32);
-    numbers
+/// The categories of one feature, numbered anew.
+#[derive(Debug, PartialEq)]
+struct Numbered {
+    /// The new number of each.
+    numbers: Vec<u32>,
+    /// Rows of the table.
+    rows: u64,
+    /// The number that rare ones share, if there are any.
+    rare: Option<u32>,
+}
+
+impl Numbered {
+    fn new(counts: &[u32], numbering: Numbering, min_count: u32) -> Self {
+        let is_rare = |count: u32| min_count > 1 && count < min_count;
+        // There are at most 2^32 categories.
+        let mut order: Vec<u32> = (0..counts.len() as u64).map(|old| old as u32).collect();
+        order.retain(|&old| !is_rare(counts[old as usize]));
+        let together: u64 = counts.iter().filter(|&&count| is_rare(count)).map(|&count| u64::from(count)).sum();
+        let any = order.len() < counts.len();
+        let mut numbers = vec![0; counts.len()];
+        let mut rare = order.len() as u32;
+        if numbering == Numbering::Popularity {
+            order.sort_by_key(|&old| Reverse(counts[old as usize]));
+            // Where all of them together would be.
+            rare = order.partition_point(|&old| u64::from(counts[old as usize]) >= together) as u32;
+        }
+        order.iter().enumerate().for_each(|(at, &old)| {
+            let at = at as u32;
+            numbers[old as usize] = if any && at >= rare { at + 1 } else { at };
+        });
+        if any {
+            let all = numbers.iter_mut().zip(counts).filter(|(_, count)| is_rare(**count));
+            all.for_each(|(number, _)| *number = rare);
+        }
+        Self { numbers, rows: order.len() as u64 + u64::from(any), rare: any.then_some(rare) }
+    }
 }
 
 #[cfg(test)]
@@ -136,12 +193,30 @@ mod tests {
             // The checksum is one of the header, which is that of the rows in memory.
             data.verify(&directory, |_| ()).unwrap();
             assert_eq!((data.header(), data.fingerprint()), (made.header(), made.fingerprint()));
-            assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 2, "nothing else is left");
+            assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 3, "nothing else is left");
         }
     }
 
     #[test]
     fn ties_keep_their_order() {
-        assert_eq!(numbers(&[1, 5, 5, 0, 1]), [2, 0, 1, 4, 3]);
+        let numbered = Numbered::new(&[1, 5, 5, 0, 1], Numbering::Popularity, 1);
+        assert_eq!(numbered, Numbered { numbers: vec![2, 0, 1, 4, 3], rows: 5, rare: None });
+    }
+
+    #[test]
+    fn rare_categories_share_a_row() {
+        let rare = |counts: &[u32], numbering, min_count| {
+            let Numbered { numbers, rows, rare } = Numbered::new(counts, numbering, min_count);
+            (numbers, rows, rare)
+        };
+        let counts = [1, 5, 9, 0, 1, 3];
+        assert_eq!(rare(&counts, Numbering::Appearance, 1), (vec![0, 1, 2, 3, 4, 5], 6, None));
+        assert_eq!(rare(&counts, Numbering::Appearance, 2), (vec![3, 0, 1, 3, 3, 2], 4, Some(3)));
+        // Two lines have one of them: less than any other.
+        assert_eq!(rare(&counts, Numbering::Popularity, 2), (vec![3, 1, 0, 3, 3, 2], 4, Some(3)));
+        assert_eq!(rare(&counts, Numbering::Popularity, 4), (vec![2, 1, 0, 2, 2, 2], 3, Some(2)));
+        assert_eq!(rare(&[3, 3, 3], Numbering::Popularity, 4), (vec![0, 0, 0], 1, Some(0)));
+        // Together they are more than one that is not.
+        assert_eq!(rare(&[2, 2, 3, 9], Numbering::Popularity, 3), (vec![1, 1, 2, 0], 3, Some(1)));
     }
 }

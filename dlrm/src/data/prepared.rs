@@ -1,6 +1,6 @@
-//! A directory with a data set that can be mapped: `rows.bin` and, written last, `header.bin`.
+//! A directory with a data set that can be mapped: `rows.bin`, `vocabulary.bin` and, written last, `header.bin`.
 //!
-//! Both are written under temporary names, synchronised with the disk and renamed. A directory without a header does not
+//! All are written under temporary names, synchronised with the disk and renamed. A directory without a header does not
 //! open, so an interrupted run leaves nothing that could be taken for a data set.
 
 use std::fs::{self, File, TryLockError};
@@ -11,12 +11,14 @@ use std::path::{Path, PathBuf};
 use twox_hash::XxHash3_64;
 
 use super::Dataset;
+use super::ahead::BLOCK;
 use super::error::{DataError, DataErrorKind};
 use super::header::{Header, LONGEST, ReadSettings};
-use super::ingest::{BLOCK, Ingested, ReadProgress, ingest};
+use super::ingest::{Ingested, ReadProgress, ingest};
 use super::input::Input;
 use super::mapped::Bytes;
-use super::numbering::{Numbering, by_popularity};
+use super::numbering::renumber;
+use super::vocabulary::Vocabulary;
 
 const HEADER: &str = "header.bin";
 const ROWS: &str = "rows.bin";
@@ -50,20 +52,24 @@ pub fn prepare(
     fs::create_dir_all(directory).map_err(|error| DataError::new(directory, error))?;
     let _lock = lock(directory)?;
     let mut rows = Temporary::new(directory.join(ROWS))?;
-    let ingested = match settings.numbering {
-        Numbering::Appearance => ingest(input, settings, BLOCK, |bytes| rows.write(bytes), progress)?,
-        Numbering::Popularity => {
+    let ingested = match settings.anew() {
+        None => ingest(input, settings, BLOCK, |bytes| rows.write(bytes), progress)?,
+        Some(how) => {
             let mut first = Temporary::new(directory.join(FIRST))?;
-            let Ingested { header, bad } = ingest(input, settings, BLOCK, |bytes| first.write(bytes), progress)?;
-            let data = Dataset::new(header, first.map()?);
-            let header =
-                by_popularity(&data, |error| first.failed(io::Error::other(error)), |bytes| rows.write(bytes))?;
-            Ingested { header, bad }
+            let Ingested { header, vocabulary, bad } =
+                ingest(input, settings, BLOCK, |bytes| first.write(bytes), progress)?;
+            let data = Dataset::new(header, first.map()?, Some(vocabulary.clone()));
+            let failed = |error| first.failed(io::Error::other(error));
+            let (header, renumbered) = renumber(&data, how, failed, |bytes| rows.write(bytes))?;
+            Ingested { header, vocabulary: renumbered.unwrap_or(vocabulary), bad }
         }
     };
     let mut header = Temporary::new(header_path.clone())?;
     header.write(&ingested.header.encode())?;
+    let mut vocabulary = Temporary::new(directory.join(Vocabulary::FILE))?;
+    vocabulary.write(ingested.vocabulary.as_bytes())?;
     rows.sync()?;
+    vocabulary.sync()?;
     header.sync()?;
     // From here on the directory has no header until all is in place.
     match fs::remove_file(&header_path) {
@@ -71,6 +77,7 @@ pub fn prepare(
         _ => sync_directory(directory)?,
     }
     rows.rename()?;
+    vocabulary.rename()?;
     sync_directory(directory)?;
     header.rename()?;
     sync_directory(directory)?;
@@ -98,7 +105,13 @@ pub(super) fn open(directory: &Path) -> Result<Dataset, DataError> {
         return Err(at_rows(DataErrorKind::Length { found, expected: header.bytes }));
     }
     let bytes = Bytes::map(&file).map_err(|error| at_rows(error.into()))?;
-    Ok(Dataset::new(header, bytes))
+    let known = header.vocabulary.as_ref();
+    let vocabulary = known.map(|known| Vocabulary::open_known(directory, known.checksum)).transpose()?;
+    // Another's file with the right checksum is no accident; memory for tables is asked for by its numbers all the same.
+    if vocabulary.as_ref().is_some_and(|vocabulary| vocabulary.table_rows() != header.table_rows) {
+        return Err(DataError::new(directory.join(HEADER), DataErrorKind::Header));
+    }
+    Ok(Dataset::new(header, bytes, vocabulary))
 }
 
 /// Compares rows with the header's checksum.

@@ -15,7 +15,7 @@
 //! 16,777,217th) value begins a new segment. There are at most 3 x 26 + 1 of them, all but the last usually short, and
 //! they follow from the rows alone.
 
-use super::{Batch, CATEGORICAL, DENSE};
+use super::{Batch, CATEGORICAL, DENSE, UNSEEN};
 
 /// Bytes of the transformed counts.
 const DENSE_BYTES: usize = DENSE * 4;
@@ -63,15 +63,16 @@ impl Layout {
         }
     }
 
-    /// Appends a row to a batch; whether it holds what a line can give: indices below the rows of their tables, and
-    /// counts that are numbers.
-    fn unpack(&self, row: &[u8], table_rows: &[u64; CATEGORICAL], batch: &mut Batch) -> bool {
+    /// Appends a row to a batch; whether it holds what a line can give: indices below the rows of their tables, or equal to
+    /// their number where there are `unseen` values, and counts that are numbers.
+    fn unpack(&self, row: &[u8], table_rows: &[u64; CATEGORICAL], unseen: bool, batch: &mut Batch) -> bool {
         let mut sound = true;
         for (feature, indices) in batch.indices.iter_mut().enumerate() {
             // Four bytes whatever the width: behind the last index there are the counts.
             let index = word(row, self.offsets[feature]) & self.masks[feature];
-            sound &= u64::from(index) < table_rows[feature];
-            indices.push(index);
+            let unseen = unseen && u64::from(index) == table_rows[feature];
+            sound &= unseen || u64::from(index) < table_rows[feature];
+            indices.push(if unseen { UNSEEN } else { index });
         }
         let dense = self.stride - DENSE_BYTES;
         for count in 0..DENSE {
@@ -93,6 +94,11 @@ fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
 }
 
+/// Bytes of indices below these numbers.
+pub(super) fn widths(table_rows: &[u64; CATEGORICAL]) -> [u8; CATEGORICAL] {
+    table_rows.map(|rows| (rows.max(2) - 1).ilog2() as u8 / 8 + 1)
+}
+
 /// Consecutive rows of one layout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
@@ -108,13 +114,11 @@ pub(super) struct Segments(Vec<Segment>);
 impl Segments {
     /// One segment with one byte for every index.
     pub(super) fn new() -> Self {
-        let layout = Layout::new([1; CATEGORICAL]).expect("widths in range");
-        Self(vec![Segment { first_row: 0, first_byte: 0, layout }])
+        Self::with_widths([1; CATEGORICAL])
     }
 
-    /// One segment, for indices below these numbers.
-    pub(super) fn of_rows(table_rows: &[u64; CATEGORICAL]) -> Self {
-        let widths = table_rows.map(|rows| (rows.max(2) - 1).ilog2() as u8 / 8 + 1);
+    /// One segment with these bytes for each index, 1 to 4.
+    pub(super) fn with_widths(widths: [u8; CATEGORICAL]) -> Self {
         let layout = Layout::new(widths).expect("indices are counted in 32 bits");
         Self(vec![Segment { first_row: 0, first_byte: 0, layout }])
     }
@@ -167,10 +171,16 @@ impl Segments {
     }
 
     /// Appends a row to a batch that has a vector for each feature; whether it holds what a line can give, for tables of
-    /// these rows.
-    pub(super) fn unpack(&self, bytes: &[u8], row: usize, table_rows: &[u64; CATEGORICAL], batch: &mut Batch) -> bool {
+    /// these rows, and where there may be `unseen` values the index behind the last for these.
+    pub(super) fn unpack(
+        &self,
+        bytes: &[u8],
+        row: usize,
+        (table_rows, unseen): (&[u64; CATEGORICAL], bool),
+        batch: &mut Batch,
+    ) -> bool {
         let (layout, row) = self.row(bytes, row);
-        layout.unpack(row, table_rows, batch)
+        layout.unpack(row, table_rows, unseen, batch)
     }
 
     pub(super) fn label(&self, bytes: &[u8], row: usize) -> f32 {
@@ -218,7 +228,7 @@ mod tests {
         assert_eq!(segments.layout(7).stride, 26 + 3 + 1 + 52);
         for row in [7, 0, 1, 2, 4, 5, 6, 3] {
             let mut batch = Batch::with_capacity(1);
-            assert!(segments.unpack(&bytes, row, &[1 << 32; CATEGORICAL], &mut batch));
+            assert!(segments.unpack(&bytes, row, (&[1 << 32; CATEGORICAL], false), &mut batch));
             assert_eq!(batch.labels, [f32::from(u8::from(row % 3 == 0))]);
             assert_eq!(batch.labels[0], segments.label(&bytes, row));
             assert!(batch.dense.iter().enumerate().all(|(i, &x)| x == (row * i) as f32 && x.is_sign_positive()));
@@ -242,7 +252,7 @@ mod tests {
     /// The figure of the module's documentation.
     #[test]
     fn bytes_of_a_kaggle_row() {
-        let widths = crate::presets::Preset::Kaggle.table_rows().map(|rows| (rows - 1).ilog2() as u8 / 8 + 1);
+        let widths = widths(crate::presets::Preset::Kaggle.table_rows());
         assert_eq!(Layout::new(widths).unwrap().stride, 104);
     }
 }

@@ -88,7 +88,7 @@ fn read(text: &[u8], settings: &ReadSettings, block: usize, threads: usize) -> R
         ingest(Input::reader(text, "text.tsv"), settings, block, take, |_| ())
     })?;
     assert_eq!(ingested.header.bytes, bytes.len() as u64);
-    Ok(Dataset::new(ingested.header, Bytes::Owned(bytes)))
+    Ok(Dataset::new(ingested.header, Bytes::Owned(bytes), Some(ingested.vocabulary)))
 }
 
 fn write(folder: &Path, name: &str, content: &[u8]) -> PathBuf {
@@ -337,7 +337,7 @@ fn prepared_is_what_is_read_directly() {
     assert_eq!(mapped.header(), direct.header());
     assert_eq!(mapped.header(), &ingested.header);
     assert_eq!(mapped.fingerprint(), direct.fingerprint());
-    assert_eq!(names(&directory), ["header.bin", "rows.bin"]);
+    assert_eq!(names(&directory), ["header.bin", "rows.bin", "vocabulary.bin"]);
     let mut verified = 0;
     mapped.verify(&directory, |read| verified = read).unwrap();
     assert_eq!(verified, mapped.header().bytes);
@@ -372,7 +372,7 @@ fn a_run_that_fails_leaves_nothing_that_opens() {
     data.verify(&directory, |_| ()).unwrap();
     assert_eq!(data.fingerprint(), fingerprint);
     // A run that was killed left its temporary files, or the rows without a header.
-    for leftover in ["rows.bin.tmp", "rows.bin", "header.bin.tmp"] {
+    for leftover in ["rows.bin.tmp", "rows.bin", "vocabulary.bin", "header.bin.tmp"] {
         let directory = folder.path().join(format!("killed at {leftover}"));
         fs::create_dir(&directory).unwrap();
         fs::write(directory.join(leftover), b"half").unwrap();
@@ -401,7 +401,7 @@ fn damaged_directories_give_typed_errors() {
         error.kind
     };
     assert!(matches!(changed(0), DataErrorKind::Foreign));
-    assert!(matches!(changed(8), DataErrorKind::Version { found: 17, known: 1 }));
+    assert!(matches!(changed(8), DataErrorKind::Version { found: 18, known: 2 }));
     assert!(matches!(changed(100), DataErrorKind::Header));
     assert!(matches!(changed(header_bytes.len() - 1), DataErrorKind::Header));
     for content in [&b""[..], b"label\t1\t2\n", &header_bytes[..50], &[header_bytes.clone(), vec![0; 5000]].concat()] {
@@ -419,6 +419,25 @@ fn damaged_directories_give_typed_errors() {
     }
     fs::remove_file(&rows).unwrap();
     assert!(matches!(open().kind, DataErrorKind::Io(_)));
+    fs::write(&rows, &rows_bytes).unwrap();
+
+    // The vocabulary of other lines, one that is cut short, none.
+    let vocabulary = directory.join(Vocabulary::FILE);
+    let own = fs::read(&vocabulary).unwrap();
+    let other = Dataset::synthetic(&Synthetic { lines: 300, ..Synthetic::default() }).unwrap();
+    fs::write(&vocabulary, other.vocabulary().unwrap().as_bytes()).unwrap();
+    assert!(matches!(open(), DataError { path, kind: DataErrorKind::VocabularyChecksum { .. } } if path == vocabulary));
+    fs::write(&vocabulary, &own[..own.len() - 8]).unwrap();
+    assert!(matches!(open(), DataError { path, kind: DataErrorKind::Vocabulary } if path == vocabulary));
+    fs::remove_file(&vocabulary).unwrap();
+    assert!(matches!(open(), DataError { path, kind: DataErrorKind::Io(_) } if path == vocabulary));
+    // Damaged where only verifying looks.
+    let mut bytes = own.clone();
+    bytes[own.len() / 2] ^= 1;
+    fs::write(&vocabulary, &bytes).unwrap();
+    let error = Dataset::open(&directory).unwrap().verify(&directory, |_| ()).unwrap_err();
+    assert!(matches!(error.kind, DataErrorKind::VocabularyChecksum { .. }) && error.path == vocabulary, "{error}");
+    fs::write(&vocabulary, &own).unwrap();
 
     // Of the right length, but another bit: found by verifying.
     let mut bytes = rows_bytes.clone();

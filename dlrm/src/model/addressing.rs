@@ -1,9 +1,10 @@
 //! From the categories of a batch to the bags of its tables, and where their rows go in the output.
 
-use ttcore::{Bags, Error, Layout, Offsets, Pooling, Real};
+use ttcore::{Bags, BagsError, Error, Layout, Offsets, Pooling, Real};
 
 use super::config::{Feature, ModelConfig};
 use super::lookup::Lookup;
+use crate::data::UNSEEN;
 
 /// Memory for the addresses of a batch, for tables that are not looked up directly.
 pub(super) struct Addressing {
@@ -11,6 +12,34 @@ pub(super) struct Addressing {
     addresses: Vec<Vec<u32>>,
     /// Where bags of two rows begin; empty if there are none.
     pairs: Vec<u32>,
+    /// `[tables]`; empty before the first batch in which a category of the table is unseen.
+    seen: Vec<Seen>,
+}
+
+/// A batch of which some categories are [`UNSEEN`]: their bags are empty, and so their embeddings zero.
+#[derive(Default)]
+struct Seen {
+    /// The others.
+    categories: Vec<u32>,
+    /// Where the bags begin, `[blocks][B]`.
+    starts: Vec<u32>,
+}
+
+impl Seen {
+    /// Takes a batch apart.
+    fn take(&mut self, categories: &[u32], lookup: Lookup) {
+        let per_bag = (lookup.rows_of_a_sample() / lookup.blocks()) as u32;
+        self.categories.clear();
+        self.categories.extend(categories.iter().filter(|&&category| category != UNSEEN));
+        self.starts.clear();
+        let mut start = 0;
+        for _ in 0..lookup.blocks() {
+            self.starts.extend(categories.iter().map(|&category| {
+                start += if category == UNSEEN { 0 } else { per_bag };
+                start - if category == UNSEEN { 0 } else { per_bag }
+            }));
+        }
+    }
 }
 
 impl Addressing {
@@ -21,7 +50,8 @@ impl Addressing {
         };
         let summed = config.features().iter().any(|feature| matches!(feature.lookup, Lookup::Sum { .. }));
         let pairs = if summed { (0..largest_batch as u32).map(|bag| 2 * bag).collect() } else { Vec::new() };
-        Self { addresses: config.features().iter().map(room).collect(), pairs }
+        let seen = config.features().iter().map(|_| Seen::default()).collect();
+        Self { addresses: config.features().iter().map(room).collect(), pairs, seen }
     }
 
     /// The categories of all tables, `[tables][B]`, checked, as bags; none stay in `bags` but these.
@@ -31,9 +61,14 @@ impl Addressing {
         categories: &'a [Vec<u32>],
         bags: &mut Vec<Bags<'a, F>>,
     ) -> Result<(), Error> {
-        let Self { addresses, pairs } = self;
-        let tables = config.features().iter().zip(config.tables()).zip(categories).zip(addresses);
-        for (number, (((feature, table), categories), addresses)) in tables.enumerate() {
+        let Self { addresses, pairs, seen } = self;
+        let tables = config.features().iter().zip(config.tables()).zip(categories).zip(addresses).zip(seen);
+        for (number, ((((feature, table), categories), addresses), seen)) in tables.enumerate() {
+            if categories.contains(&UNSEEN) {
+                let found = with_unseen(*feature, table.rows(), categories, addresses, seen);
+                bags.push(found.map_err(|error| error.of_table(number))?);
+                continue;
+            }
             let checked = Bags::one_per_bag(feature.categories, categories, None);
             let found = checked.and_then(|direct| match feature.lookup {
                 Lookup::Direct => Ok(direct),
@@ -52,6 +87,28 @@ impl Addressing {
         }
         Ok(())
     }
+}
+
+/// The bags of a table of which a category is unseen.
+fn with_unseen<'a, F: Real>(
+    Feature { categories: n, lookup }: Feature,
+    rows: u64,
+    categories: &[u32],
+    addresses: &'a mut Vec<u32>,
+    seen: &'a mut Seen,
+) -> Result<Bags<'a, F>, BagsError> {
+    let out_of_range = |&category: &u32| category != UNSEEN && u64::from(category) >= n;
+    if let Some(position) = categories.iter().position(out_of_range) {
+        return Err(BagsError::IndexOutOfRange { position, index: categories[position].into(), rows: n });
+    }
+    if let Lookup::Shared { .. } = lookup {
+        // The row that rare categories share is theirs, too: no number is above theirs.
+        lookup.addresses(categories, addresses);
+        return Bags::one_per_bag(rows, addresses, None);
+    }
+    seen.take(categories, lookup);
+    lookup.addresses(&seen.categories, addresses);
+    Bags::new(rows, addresses, Offsets::Starts(&seen.starts), Pooling::Sum, None)
 }
 
 /// Where the rows of each table go: side by side, a block of `N` columns for each table, the second factors of

@@ -70,7 +70,7 @@ const MLP_STREAM: u64 = 1 << 63;
 pub struct Samples<'a, F> {
     /// Dense features, `[B][bottom inputs]`.
     pub dense: &'a [F],
-    /// One row for each sample, for each table: `[tables][B]`.
+    /// One row for each sample, for each table: `[tables][B]`; [`UNSEEN`](crate::data::UNSEEN) for a category that has none.
     pub indices: &'a [Vec<u32>],
     /// Labels, 0 or 1, `[B]`.
     pub labels: &'a [F],

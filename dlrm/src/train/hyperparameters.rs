@@ -84,6 +84,21 @@ impl Hyperparameters {
         Ok(config.with_rule(rule))
     }
 
+    /// That every category has its row: `categories` are those of each feature.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Data`] for a table with fewer rows.
+    pub fn check_categories(&self, categories: &[u64]) -> Result<(), TrainError> {
+        let pairs = categories.iter().zip(&self.tables).enumerate();
+        for (table, (&categories, settings)) in pairs {
+            if categories > settings.rows() {
+                return Err(TrainError::Data { table, categories, rows: settings.rows() });
+            }
+        }
+        Ok(())
+    }
+
     /// That all numbers are in range: those of a checkpoint may be any.
     fn check(&self) -> Result<(), TrainError> {
         let setting = |name, must| Err(TrainError::Setting { name, must });

@@ -80,6 +80,9 @@ pub fn train<B: Engine>(
     if let Some(checkpoint) = &checkpoint {
         checkpoint.check(&resolved, &identity)?;
     }
+    if let (Some(folder), Some(vocabulary)) = (&folder, data.vocabulary()) {
+        folder.keep_vocabulary(vocabulary)?;
+    }
     let mut trainer = Trainer::new(backend, queue, data, identity, resolved)?;
     if let Some(checkpoint) = &mut checkpoint {
         trainer.restore(queue, checkpoint)?;

@@ -1,9 +1,12 @@
 //! How far a run is.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use serde::{Deserialize, Deserializer, Serialize};
 use ttcore::cache::Traffic;
 
-use crate::data::Dataset;
+use crate::data::{DataError, Dataset, Vocabulary};
 
 /// Metrics on lines.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,6 +76,10 @@ pub struct DataIdentity {
     pub lines: usize,
     /// [`Dataset::fingerprint`], in hexadecimal digits.
     pub fingerprint: String,
+    /// [`Vocabulary::checksum`](crate::data::Vocabulary::checksum), in hexadecimal digits; none for data that was prepared
+    /// before vocabularies were kept.
+    #[serde(default)]
+    pub vocabulary: Option<String>,
 }
 
 impl TrainState {
@@ -109,7 +116,24 @@ impl Position {
 impl DataIdentity {
     /// That of a data set.
     pub fn of(data: &Dataset) -> Self {
-        Self { lines: data.len(), fingerprint: format!("{:016x}", data.fingerprint()) }
+        let vocabulary = data.vocabulary().map(|vocabulary| vocabulary.to_string());
+        Self { lines: data.len(), fingerprint: format!("{:016x}", data.fingerprint()), vocabulary }
+    }
+
+    /// The vocabulary that a folder keeps for this data; none if the data has none.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`] if it is not in the folder, or another's.
+    pub fn open_vocabulary(&self, folder: &Path) -> Result<Option<Arc<Vocabulary>>, DataError> {
+        let checksum = self.vocabulary.as_deref().map(|digits| u64::from_str_radix(digits, 16));
+        // What is no number is that of no vocabulary.
+        checksum.map(|checksum| Vocabulary::open_known(folder, checksum.unwrap_or_default())).transpose()
+    }
+
+    /// Whether categories have the same numbers; true if the vocabulary of one is not known.
+    pub fn same_vocabulary(&self, other: &Self) -> bool {
+        self.vocabulary.as_ref().zip(other.vocabulary.as_ref()).is_none_or(|(a, b)| a == b)
     }
 
     /// What differs, here and in another.
@@ -118,6 +142,10 @@ impl DataIdentity {
             return Some(("lines", self.lines.to_string(), other.lines.to_string()));
         }
         let (a, b) = (&self.fingerprint, &other.fingerprint);
-        (a != b).then(|| ("fingerprint", a.clone(), b.clone()))
+        if a != b {
+            return Some(("fingerprint", a.clone(), b.clone()));
+        }
+        let known = self.vocabulary.as_ref().zip(other.vocabulary.as_ref());
+        known.filter(|(a, b)| a != b).map(|(a, b)| ("vocabulary", a.clone(), b.clone()))
     }
 }

@@ -77,12 +77,7 @@ impl<'d, B: Engine> Trainer<'d, B> {
         identity: DataIdentity,
         settings: Hyperparameters,
     ) -> Result<Self, TrainError> {
-        let pairs = data.table_rows().into_iter().zip(&settings.tables).enumerate();
-        for (table, (categories, settings)) in pairs {
-            if categories > settings.rows() {
-                return Err(TrainError::Data { table, categories, rows: settings.rows() });
-            }
-        }
+        settings.check_categories(&data.table_rows())?;
         let split = data.split().clone();
         // No batch has more lines than there are.
         let largest = settings.batch_size.min(data.len());
@@ -112,7 +107,8 @@ impl<'d, B: Engine> Trainer<'d, B> {
     pub fn restore(&mut self, queue: &mut B::Queue, checkpoint: &mut Checkpoint) -> Result<(), CheckpointError> {
         self.ready = None;
         // On other data, for an evaluation, it does not matter how far a run was.
-        let (state, same_data) = (checkpoint.description().state, checkpoint.description().data == self.identity);
+        let (state, same_data) =
+            (checkpoint.description().state, checkpoint.description().data.difference(&self.identity).is_none());
         if same_data && state.position != Position::after(state.iteration, self.order.len(), self.settings.batch_size) {
             let what = format!("it is at {:?} after {} iterations", state.position, state.iteration);
             return Err(CheckpointError::new(checkpoint.path(), CheckpointErrorKind::foreign(what)));
@@ -135,6 +131,7 @@ impl<'d, B: Engine> Trainer<'d, B> {
             settings: self.settings.clone(),
             data: self.identity.clone(),
             state: self.state,
+            for_predictions: false,
         };
         checkpoint::save(target, &mut self.model, queue, &description, &self.losses)
     }

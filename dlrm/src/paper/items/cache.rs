@@ -7,7 +7,7 @@ use super::super::found::Found;
 use super::super::scope::{Known, Scope};
 use super::super::work::{TrainRun, Work};
 use super::gap::{gaps, mean, points, series};
-use crate::data::{Batch, Dataset, Effects, mix};
+use crate::data::{Batch, Dataset, Effects, UNSEEN, mix};
 use crate::memory::largest_tables;
 use crate::plot::{Axis, Chart, Mark, Rule, Series, Shape};
 use crate::presets::Preset;
@@ -25,7 +25,9 @@ fn changes(data: &Dataset, table: usize, top: usize) -> Result<Vec<[f64; 2]>, St
     for start in lines.clone().step_by(step) {
         let end = (start + step).min(lines.end);
         data.fill_batch(start..end, &mut batch).map_err(|error| error.to_string())?;
-        batch.indices[table].iter().for_each(|&row| counts[row as usize] += 1);
+        // What is unseen has no row.
+        let rows = batch.indices[table].iter().filter(|&&row| row != UNSEEN);
+        rows.for_each(|&row| counts[row as usize] += 1);
         // Of equal ones in any order that knows nothing of the lines to come: rows are numbered by how popular they get.
         order.sort_unstable_by_key(|&row| (std::cmp::Reverse(counts[row as usize]), mix(row.into())));
         let now: HashSet<u32> = order.iter().copied().take(top).filter(|&row| counts[row as usize] > 0).collect();

@@ -1,9 +1,12 @@
-//! Raw category values to indices, in order of first appearance.
+//! A vocabulary that grows as lines are read: indices in order of first appearance.
+
+use std::num::NonZeroU32;
 
 use hashbrown::HashMap;
 use rayon::prelude::*;
 
-use super::CATEGORICAL;
+use super::super::CATEGORICAL;
+use super::{Vocabulary, Wider, file};
 
 /// Widths grow when an index no longer fits: the first that does not fit one, two and three bytes.
 const FIRST_WIDER: [u32; 3] = [1 << 8, 1 << 16, 1 << 24];
@@ -13,7 +16,7 @@ const FIRST_WIDER: [u32; 3] = [1 << 8, 1 << 16, 1 << 24];
 /// hashbrown's default hasher draws its key when the program starts, so a file made to collide cannot know it; indices
 /// do not depend on it.
 #[derive(Debug, Default)]
-pub(super) struct Vocabulary {
+pub(in crate::data) struct Learning {
     features: [Dictionary; CATEGORICAL],
 }
 
@@ -24,14 +27,7 @@ struct Dictionary {
     unknown: Vec<usize>,
 }
 
-/// The index of a feature needs one byte more from this row on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Wider {
-    pub(super) row: usize,
-    pub(super) feature: usize,
-}
-
-impl Vocabulary {
+impl Learning {
     /// Replaces raw values by indices and returns, in order of rows, where indices outgrow their width.
     ///
     /// `columns[f]` has the values of feature `f` from `first_row` on, in pieces. The features do not depend on each
@@ -56,6 +52,19 @@ impl Vocabulary {
     /// Number of distinct values of each feature: the rows its embedding table needs.
     pub(super) fn table_rows(&self) -> [u64; CATEGORICAL] {
         self.features.each_ref().map(|dictionary| dictionary.known.len() as u64)
+    }
+
+    /// What was learned, of values that were taken modulo `range`.
+    pub(super) fn finish(self, range: Option<NonZeroU32>) -> Vocabulary {
+        let rows = self.table_rows();
+        // One feature after the other, so that each one's dictionary goes before the next one's entries come.
+        let entries = self.features.into_iter().map(|dictionary| {
+            let mut entries: Vec<u64> =
+                dictionary.known.into_iter().map(|(value, index)| file::entry(value, index)).collect();
+            entries.par_sort_unstable();
+            entries
+        });
+        file::write(range, false, &rows, &[None; CATEGORICAL], entries)
     }
 }
 
@@ -86,7 +95,7 @@ mod tests {
     use super::*;
 
     /// Indexes the same values for every feature.
-    fn index(vocabulary: &mut Vocabulary, values: &[u32], first_row: usize) -> (Vec<u32>, Vec<Wider>) {
+    fn index(vocabulary: &mut Learning, values: &[u32], first_row: usize) -> (Vec<u32>, Vec<Wider>) {
         let mut copies = vec![values.to_vec(); CATEGORICAL];
         let mut columns = copies.iter_mut();
         let columns = std::array::from_fn(|_| {
@@ -100,7 +109,7 @@ mod tests {
 
     #[test]
     fn indices_follow_first_appearance() {
-        let mut vocabulary = Vocabulary::default();
+        let mut vocabulary = Learning::default();
         assert_eq!(index(&mut vocabulary, &[7, 9, 7, 0, 9, u32::MAX], 0).0, [0, 1, 0, 2, 1, 3]);
         assert_eq!(index(&mut vocabulary, &[5, 9, 5], 6), (vec![4, 1, 4], vec![]));
         assert!(index(&mut vocabulary, &[], 9).0.is_empty());
@@ -109,7 +118,7 @@ mod tests {
 
     #[test]
     fn says_where_indices_outgrow_their_width() {
-        let mut vocabulary = Vocabulary::default();
+        let mut vocabulary = Learning::default();
         // Twice each: the width must grow at the first appearance.
         let values: Vec<u32> = (0..70_000).flat_map(|value| [value * 3, value * 3]).collect();
         let (indices, wider) = index(&mut vocabulary, &values, 1000);
