@@ -75,12 +75,15 @@ __device__ void apply(const Sink<F>& sink, double rate64, u64 at, F g) {
     } else if (sink.kind == SGD) {
         sink.params[at] -= rate * g;
     } else if (sink.kind == ADAGRAD) {
-        // Nothing happens to a zero gradient anyway, unless state and eps are zero too: this avoids 0 / 0.
         if (g != (F)0) {
             F& state = sink.first[at];
             F h = state + g * g;
             state = h;
-            sink.params[at] -= rate * g / (sqrt(h) + eps);
+            F root = sqrt(h) + eps;
+            // The square underflows, and eps is zero too.
+            if (root != (F)0) {
+                sink.params[at] -= rate * g / root;
+            }
         }
     } else if (sink.kind == ADAM) {
         F b1 = (F)sink.beta1, b2 = (F)sink.beta2;
@@ -89,7 +92,10 @@ __device__ void apply(const Sink<F>& sink, double rate64, u64 at, F g) {
         F v = b2 * second + ((F)1 - b2) * g * g;
         first = m;
         second = v;
-        sink.params[at] -= rate * m / (sqrt(v) / (F)sink.root + eps);
+        F root = sqrt(v) / (F)sink.root + eps;
+        if (root != (F)0) {
+            sink.params[at] -= rate * m / root;
+        }
     }
 }
 

@@ -15,7 +15,8 @@
 //!
 //! with `m^ = m / (1 - b1^t)` and `v^ = v / (1 - b2^t)` in step `t` from 1, as `torch.optim.Adam`. A zero gradient
 //! changes nothing under SGD and Adagrad, so only touched slices and rows need a visit; Adam decays every element of the
-//! table in every step.
+//! table in every step. Where what is divided by is 0, since `eps` is 0 and the square of a gradient is too small for the type
+//! of numbers, there is no step.
 //!
 //! # A rule of blocks
 //!
@@ -168,10 +169,13 @@ impl Update {
             Rule::Adagrad { eps } => {
                 let eps = F::of(eps);
                 for (i, (w, &g)) in params.iter_mut().zip(grads).enumerate() {
-                    // Nothing happens anyway, unless the state and eps are zero too: then this avoids 0 / 0.
                     if g != F::zero() {
                         first[i] += g * g;
-                        *w -= rate * g / (first[i].sqrt() + eps);
+                        let root = first[i].sqrt() + eps;
+                        // The square underflows, and eps is zero too.
+                        if root != F::zero() {
+                            *w -= rate * g / root;
+                        }
                     }
                 }
             }
@@ -183,7 +187,10 @@ impl Update {
                 for (i, (w, &g)) in params.iter_mut().zip(grads).enumerate() {
                     first[i] = b1 * first[i] + (F::one() - b1) * g;
                     second[i] = b2 * second[i] + (F::one() - b2) * g * g;
-                    *w -= rate * first[i] / (second[i].sqrt() / root + eps);
+                    let root = second[i].sqrt() / root + eps;
+                    if root != F::zero() {
+                        *w -= rate * first[i] / root;
+                    }
                 }
             }
         }

@@ -215,9 +215,10 @@ impl<V: Vector> Step<V, 2> for Adagrad<V> {
         // SAFETY: handed down.
         unsafe {
             let sum = sum.fma(g, g);
-            let moved = w.sub(self.rate.mul(g).div(sum.sqrt().add(self.eps)));
-            // Nothing moves anyway, unless the state and eps are zero too: then this avoids 0 / 0.
-            [moved.where_nonzero(g, w), sum]
+            let root = sum.sqrt().add(self.eps);
+            let moved = w.sub(self.rate.mul(g).div(root));
+            // A root of zero, where the square underflows and eps is zero too, is no step.
+            [moved.where_nonzero(g, w).where_nonzero(root, w), sum]
         }
     }
 }
@@ -229,8 +230,9 @@ impl<V: Vector> Step<V, 3> for Adam<V> {
         unsafe {
             let mean = self.rests[0].mul(g).fma(self.betas[0], mean);
             let square = self.rests[1].mul(g).mul(g).fma(self.betas[1], square);
-            let moved = w.sub(self.rate.mul(mean).div(square.sqrt().div(self.root).add(self.eps)));
-            [moved, mean, square]
+            let root = square.sqrt().div(self.root).add(self.eps);
+            let moved = w.sub(self.rate.mul(mean).div(root));
+            [moved.where_nonzero(root, w), mean, square]
         }
     }
 }

@@ -312,7 +312,10 @@ impl<F: Element> Work<F> for Updates {
 
     fn run<K: Kernels<F>>(self, kernels: K) {
         let adam = Rule::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
-        for rule in [Rule::Sgd, Rule::Adagrad { eps: 1e-10 }, Rule::Adagrad { eps: 0.0 }, adam] {
+        let adam_alone = Rule::Adam { beta1: 0.9, beta2: 0.999, eps: 0.0 };
+        // Its square is zero.
+        let tiny = F::min_positive_value();
+        for rule in [Rule::Sgd, Rule::Adagrad { eps: 1e-10 }, Rule::Adagrad { eps: 0.0 }, adam, adam_alone] {
             for n in (0..40).chain([64, 128, 131]) {
                 let update = Update { rule, step: 1 + n as u64 / 2 % 3, ..Update::sgd(0.1) };
                 let planes = rule.state_per_parameter();
@@ -327,6 +330,9 @@ impl<F: Element> Work<F> for Updates {
                     // Zero by zero, if eps is zero too.
                     if i.is_multiple_of(2) && planes == 1 {
                         first[i] = F::zero();
+                        if let Some(next) = grads.get_mut(i + 1) {
+                            (*next, first[i + 1]) = (tiny, F::zero());
+                        }
                     }
                 }
                 let (mut expected, mut found) =

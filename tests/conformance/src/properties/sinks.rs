@@ -1,7 +1,7 @@
 //! Where gradients go: accumulated, applied by a rule in the same pass, or nowhere.
 
 use proptest::prelude::*;
-use ttcore::{Backend, CoreRule, Rule, StateLayout, Table, TtShape, Update};
+use ttcore::{Backend, CoreRule, Real, Rule, StateLayout, Table, TtShape, Update};
 
 use crate::batch::Batch;
 use crate::case::{self, Case};
@@ -143,6 +143,24 @@ pub fn every_touched_slice_gets_its_gradient<B: Backend>(device: &Device<B>) {
         harness.update(&mut params, &mut [Vec::new()], Update::sgd(1.0), &grad_out);
         let stayed = before.iter().zip(&params[0]).position(|(before, after)| before <= after);
         assert_eq!(stayed, None, "SGD moves every number down");
+    });
+}
+
+/// A gradient whose square is zero in the type of numbers moves nothing where a rule divides by a root alone: no number becomes
+/// infinite.
+pub fn a_square_that_underflows_moves_nothing<B: Backend>(device: &Device<B>) {
+    let (adagrad, adam) = (Rule::Adagrad { eps: 0.0 }, Rule::Adam { beta1: 0.9, beta2: 0.999, eps: 0.0 });
+    let norm = CoreRule::AdagradNorm { eps: 0.0 };
+    let rules = (prop::sample::select(vec![adagrad, adam]), prop::sample::select(vec![CoreRule::ElementWise, norm]));
+    check((case::cases(), rules), |(case, (rule, core_rule))| {
+        let (mut harness, mut params) = (Harness::of(device, &case), case.params());
+        harness.forward(&params, case.bags());
+        let update = Update { rule, core_rule, ..Update::sgd(0.125) };
+        let state = |table: &Table| vec![0.0; update.state_layout(table).len()];
+        let mut state: Vec<Vec<f64>> = case.layout.tables().iter().map(state).collect();
+        let tiny = if B::Float::BYTES == 4 { 1e-30 } else { 1e-190 };
+        harness.update(&mut params, &mut state, update, &vec![tiny; case.outputs()]);
+        assert_same("parameters", &params.concat(), &case.params().concat());
     });
 }
 
