@@ -68,8 +68,9 @@ pub fn prepare(
     header.write(&ingested.header.encode())?;
     let mut vocabulary = Temporary::new(directory.join(Vocabulary::FILE))?;
     vocabulary.write(ingested.vocabulary.as_bytes())?;
-    rows.sync()?;
-    vocabulary.sync()?;
+    let (rows_done, vocabulary_done) = rayon::join(|| rows.sync(), || vocabulary.sync());
+    rows_done?;
+    vocabulary_done?;
     header.sync()?;
     // From here on the directory has no header until all is in place.
     match fs::remove_file(&header_path) {

@@ -25,6 +25,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use twox_hash::XxHash3_64;
 
 use super::super::CATEGORICAL;
@@ -83,40 +84,65 @@ fn directory_bytes(bits: u32) -> usize {
     (((1usize << bits) + 1) * 4).next_multiple_of(8)
 }
 
-/// A vocabulary of ascending entries of each feature.
-pub(super) fn write(
+/// A vocabulary of these entries of each feature, in any order, but the same each time they are asked for.
+///
+/// Their upper bits say where they go but for a few places, so that they are put there one by one and not sorted.
+pub(super) fn write<I: Iterator<Item = u64>>(
     range: Option<NonZeroU32>,
     renumbered: bool,
     rows: &[u64; CATEGORICAL],
     unseen: &[Option<u32>; CATEGORICAL],
-    entries: impl Iterator<Item = Vec<u64>>,
+    entries: impl Fn(usize) -> I + Sync,
 ) -> Vocabulary {
     let mut bytes = MAGIC.to_vec();
     bytes.extend(VERSION.to_le_bytes());
     bytes.extend((CATEGORICAL as u32).to_le_bytes());
     bytes.extend(range.map_or(0, |range| u64::from(range.get())).to_le_bytes());
     bytes.extend(u64::from(renumbered).to_le_bytes());
-    bytes.resize(HEAD + 8, 0);
-    for (feature, entries) in entries.enumerate() {
-        let fields = [entries.len() as u64, rows[feature], unseen[feature].map_or(NONE, u64::from)];
-        for (field, value) in fields.into_iter().enumerate() {
-            bytes[32 + 24 * feature + 8 * field..][..8].copy_from_slice(&value.to_le_bytes());
-        }
-        let bits = directory_bits(entries.len());
-        let start = bytes.len();
-        bytes.reserve_exact(directory_bytes(bits) + 8 * entries.len());
-        let mut before = 0;
-        for bucket in 0..=1u64 << bits {
-            before += entries[before..].iter().take_while(|&&entry| (entry >> 32) >> (32 - bits) < bucket).count();
-            bytes.extend((before as u32).to_le_bytes());
-        }
-        bytes.resize(start + directory_bytes(bits), 0);
-        entries.iter().for_each(|entry| bytes.extend(entry.to_le_bytes()));
+    // Every row is that of an entry, or of what is not known.
+    let len = |feature: usize| rows[feature] as usize - usize::from(unseen[feature].is_some());
+    for feature in 0..CATEGORICAL {
+        let fields = [len(feature) as u64, rows[feature], unseen[feature].map_or(NONE, u64::from)];
+        fields.iter().for_each(|field| bytes.extend(field.to_le_bytes()));
     }
-    let checksum = XxHash3_64::oneshot(&bytes[..HEAD]);
-    bytes[HEAD..HEAD + 8].copy_from_slice(&checksum.to_le_bytes());
+    bytes.extend(XxHash3_64::oneshot(&bytes).to_le_bytes());
+    let size = |feature: usize| directory_bytes(directory_bits(len(feature))) + 8 * len(feature);
+    let start = bytes.len();
+    let end = start + (0..CATEGORICAL).map(size).sum::<usize>();
+    bytes.reserve_exact(end + 8 - start);
+    bytes.resize(end, 0);
+    let mut rest = &mut bytes[start..];
+    let parts: Vec<&mut [u8]> = (0..CATEGORICAL).filter_map(|feature| rest.split_off_mut(..size(feature))).collect();
+    parts.into_par_iter().enumerate().for_each(|(feature, part)| fill(part, len(feature), || entries(feature)));
     bytes.extend(XxHash3_64::oneshot(&bytes).to_le_bytes());
     Vocabulary::decode(Bytes::Owned(bytes)).expect("what was written can be read")
+}
+
+/// Writes the directory and the entries of a feature.
+fn fill<I: Iterator<Item = u64>>(part: &mut [u8], len: usize, entries: impl Fn() -> I) {
+    let bits = directory_bits(len);
+    let bucket = |entry: u64| ((entry >> 32) >> (32 - bits)) as usize;
+    let mut ends = vec![0u32; (1 << bits) + 1];
+    entries().for_each(|entry| ends[bucket(entry) + 1] += 1);
+    for at in 1..ends.len() {
+        ends[at] += ends[at - 1];
+    }
+    // Entries of a damaged file that is numbered anew: nothing of it is known.
+    if ends.last() != Some(&(len as u32)) {
+        return;
+    }
+    let (directory, places) = part.split_at_mut(directory_bytes(bits));
+    ends.iter().zip(directory.as_chunks_mut().0).for_each(|(end, bytes)| *bytes = end.to_le_bytes());
+    let places = places.as_chunks_mut::<8>().0;
+    let mut next = ends.clone();
+    for entry in entries() {
+        let place = &mut next[bucket(entry)];
+        places[*place as usize] = entry.to_le_bytes();
+        *place += 1;
+    }
+    for bounds in ends.windows(2) {
+        places[bounds[0] as usize..bounds[1] as usize].sort_unstable_by_key(|entry| u64::from_le_bytes(*entry));
+    }
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
@@ -238,12 +264,15 @@ impl Vocabulary {
         rows: &[u64; CATEGORICAL],
         unseen: &[Option<u32>; CATEGORICAL],
     ) -> Self {
-        let entries = self.features.iter().zip(numbers).zip(unseen).map(|((feature, numbers), unseen)| {
-            let bytes = &self.bytes[feature.entries..][..8 * feature.len];
-            let entries = bytes.as_chunks().0.iter().map(|&entry| u64::from_le_bytes(entry));
-            let numbered = entries.map(|entry| (entry >> 32, numbers[entry as u32 as usize]));
-            numbered.filter(|(_, new)| Some(*new) != *unseen).map(|(mixed, new)| mixed << 32 | u64::from(new)).collect()
-        });
+        let entries = |feature: usize| {
+            let (Feature { entries, len, .. }, unseen) = (self.features[feature], unseen[feature]);
+            let entries = self.bytes[entries..][..8 * len].as_chunks().0.iter().map(|&entry| u64::from_le_bytes(entry));
+            let numbered = entries.filter_map(move |entry| {
+                let new = numbers[feature].get(entry as u32 as usize)?;
+                Some((entry >> 32, *new))
+            });
+            numbered.filter(move |(_, new)| Some(*new) != unseen).map(|(mixed, new)| mixed << 32 | u64::from(new))
+        };
         write(self.range, true, rows, unseen, entries)
     }
 

@@ -57,13 +57,8 @@ impl Learning {
     /// What was learned, of values that were taken modulo `range`.
     pub(super) fn finish(self, range: Option<NonZeroU32>) -> Vocabulary {
         let rows = self.table_rows();
-        // One feature after the other, so that each one's dictionary goes before the next one's entries come.
-        let entries = self.features.into_iter().map(|dictionary| {
-            let mut entries: Vec<u64> =
-                dictionary.known.into_iter().map(|(value, index)| file::entry(value, index)).collect();
-            entries.par_sort_unstable();
-            entries
-        });
+        let entries =
+            |feature: usize| self.features[feature].known.iter().map(|(&value, &index)| file::entry(value, index));
         file::write(range, false, &rows, &[None; CATEGORICAL], entries)
     }
 }
