@@ -30,6 +30,9 @@ enum Shown {
     Evaluating(Part),
 }
 
+/// Samples of a run that nobody wants to lose.
+const LONG: u64 = 1_000_000;
+
 /// How much the last loss counts in the mean that is shown.
 const NEWEST: f64 = 0.01;
 
@@ -75,10 +78,13 @@ impl Console {
             Event::Skipped { checkpoint, reason } => {
                 self.say(&format!("warning: skipping checkpoint {}: {reason}", checkpoint.display()));
             }
-            Event::Start { settings, iterations, iteration, resumed, .. } => {
+            Event::Start { settings, iterations, iteration, resumed, kept, .. } => {
                 if let Some(path) = resumed {
                     let from = format!("going on from {} after iteration {iteration} of {iterations}", path.display());
                     self.say(&from);
+                }
+                if !*kept && settings.batch_size as u64 * (iterations - iteration) >= LONG {
+                    self.say("note: the model of this run is not kept; --checkpoint-dir keeps it");
                 }
                 if let Some(cache) = settings.cache.filter(|cache| cache.warmup >= *iterations) {
                     self.say(&format!(
@@ -99,6 +105,11 @@ impl Console {
                 self.say(&format!(
                     "iteration {iteration} of {}: loss {loss:.4}, lr {lr:.3e}, {samples_per_second:.0} samples/s{hits}",
                     self.iterations
+                ));
+            }
+            Event::Eval { split, evaluation, .. } if evaluation.lines == 0 => {
+                self.say(&format!(
+                    "{split}: no lines were held out for this, so nothing is known of how good the model is there"
                 ));
             }
             Event::Eval { iteration, split, evaluation, best, .. } => {

@@ -122,6 +122,10 @@ pub(super) fn run(args: &Args) -> super::Result {
     };
     console.finish();
     let ((evaluation, by_frequency), split) = (evaluated?, args.split);
+    if evaluation.lines == 0 {
+        let held = "of less than seven lines none are held out; --split all evaluates on all";
+        return Err(format!("there are no {split} lines: {held}").into());
+    }
     if args.json {
         let checkpoint = &args.checkpoint;
         report::json(&Evaluated { checkpoint, iteration, split, same_data, evaluation, by_frequency })?;

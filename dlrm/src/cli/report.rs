@@ -47,6 +47,7 @@ pub(super) fn factors(factors: &[usize]) -> String {
 /// One line of metrics.
 pub(super) fn metrics(out: &mut impl Write, name: &str, evaluation: &Evaluation) -> io::Result<()> {
     let left_out = match evaluation.non_finite {
+        _ if evaluation.lines == 0 => return writeln!(out, "  {name:<10}    none   no lines were held out for this"),
         0 => String::new(),
         all if all == evaluation.lines => return writeln!(out, "  {name:<10}  {all:>6} lines   no finite prediction"),
         some => format!("   without {some} lines whose prediction is not finite"),

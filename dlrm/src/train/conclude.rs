@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::choice::KeptDense;
 use super::outcome::{CacheSummary, Outcome, TableSummary};
-use super::state::{Best, Evaluation};
+use super::state::Evaluation;
 use super::tables::TableSettings;
 use super::trainer::Trainer;
 use crate::model::Engine;
@@ -85,7 +85,7 @@ pub(super) fn conclude<B: Engine>(
         kept_dense: run.kept_dense,
         optimizer: settings.optimizer,
         seed: settings.seed,
-        best: state.best.unwrap_or(Best { iteration: state.iteration, test }),
+        best: state.best,
         test,
         validation,
         model: run.model,

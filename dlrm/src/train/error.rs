@@ -129,7 +129,10 @@ impl fmt::Display for TrainError {
         match self {
             Self::Setting { name, must } => write!(f, "the {name} must {must}"),
             Self::TooFewLines { lines } => {
-                write!(f, "{lines} lines leave none to train on: the last seventh is held out for testing")
+                write!(
+                    f,
+                    "{lines} lines leave none to train on: the last seventh, or the last of several files, is held out"
+                )
             }
             Self::Table { table, reason } => write!(f, "embedding table {table}: {reason}"),
             Self::Data { table, categories, rows } => write!(

@@ -71,6 +71,8 @@ pub enum Event<'a> {
         iteration: u64,
         /// The checkpoint.
         resumed: Option<PathBuf>,
+        /// Whether the model is kept.
+        kept: bool,
     },
     /// Training goes on.
     Train {

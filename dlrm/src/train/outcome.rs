@@ -97,8 +97,9 @@ pub struct Outcome {
     pub test: Evaluation,
     /// Metrics on the validation lines at the end.
     pub validation: Evaluation,
-    /// The best metrics on the test lines, during training or at the end: what the reference reports.
-    pub best: Best,
+    /// The best metrics on the test lines, during training or at the end: what the reference reports. None if there are no
+    /// test lines.
+    pub best: Option<Best>,
     /// Where the model is, if it was kept.
     pub model: Option<PathBuf>,
     /// The tables, in order of the features.

@@ -11,11 +11,11 @@ use crate::data::Split;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Part {
-    /// The first six sevenths.
+    /// Those that are trained on: of one file the first six sevenths, of several all but the last.
     Train,
-    /// The first half of the last seventh.
+    /// The first half of those held out: of one file the last seventh, of several the last.
     Test,
-    /// The second half of the last seventh.
+    /// The second half of those held out.
     Validation,
     /// All lines.
     All,

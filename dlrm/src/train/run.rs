@@ -98,6 +98,7 @@ pub fn train<B: Engine>(
             iterations: iterations.max(start.iteration),
             iteration: start.iteration,
             resumed: resumed.clone(),
+            kept: folder.is_some(),
         },
     )?;
     let mut run = Loop {

@@ -95,9 +95,10 @@ impl TrainState {
         Traffic::new(self.hits, self.lookups)
     }
 
-    /// Takes note of an evaluation; whether it is the best.
+    /// Takes note of an evaluation; whether it is the best. One of no lines never is.
     pub(crate) fn evaluated(&mut self, test: Evaluation) -> bool {
-        let better = self.best.is_none_or(|best| best.test.accuracy.is_nan() || test.accuracy > best.test.accuracy);
+        let better = !test.accuracy.is_nan()
+            && self.best.is_none_or(|best| best.test.accuracy.is_nan() || test.accuracy > best.test.accuracy);
         if better {
             self.best = Some(Best { iteration: self.iteration, test });
         }

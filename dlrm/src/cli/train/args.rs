@@ -61,8 +61,9 @@ Checkpoints are safetensors files, which Python reads too; final.safetensors is 
 /// Train a model and evaluate it on lines held out.
 ///
 /// Reads a file in the format of the Criteo Kaggle challenge (label, 13 integers, 26 hexadecimal categories, separated
-/// by tabs, maybe compressed), or a directory that `dlrm prepare` made of such files, or makes such lines itself. The
-/// first six sevenths of the lines train; of the last, the first half tests and the second validates.
+/// by tabs, maybe compressed), or a directory that `dlrm prepare` made of such files, or makes such lines itself. Of one file
+/// the first six sevenths of the lines train; of the last, the first half tests and the second validates. Of several that were
+/// prepared the last is held out in the same way.
 ///
 /// A prepared directory is mapped: removing it leaves a run as it is, but a file in it that is cut short ends the run at
 /// once (SIGBUS), with the checkpoints written so far.

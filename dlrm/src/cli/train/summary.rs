@@ -13,19 +13,33 @@ pub(super) fn print(outcome: &Outcome) -> io::Result<()> {
     writeln!(out, "On lines it was not trained on")?;
     report::metrics(&mut out, "test", &outcome.test)?;
     report::metrics(&mut out, "validation", &outcome.validation)?;
-    let (best, end) = (outcome.best.iteration, outcome.iterations);
-    let when = if best == end { "at the end".to_owned() } else { format!("after iteration {best} of {end}") };
-    report::metrics(&mut out, "best test", &outcome.best.test)?;
-    writeln!(out, "                {when}")?;
-    if let Some(model) = &outcome.model {
-        writeln!(out, "The model is in {}", model.display())?;
+    if let Some(best) = &outcome.best {
+        let end = outcome.iterations;
+        let when = if best.iteration == end {
+            "at the end".to_owned()
+        } else {
+            format!("after iteration {} of {end}", best.iteration)
+        };
+        report::metrics(&mut out, "best test", &best.test)?;
+        writeln!(out, "                {when}")?;
+    }
+    match &outcome.model {
+        Some(model) => writeln!(out, "The model is in {}", model.display())?,
+        None => writeln!(out, "The model was not kept: --checkpoint-dir DIR keeps it")?,
+    }
+    if outcome.test.lines == 0 {
+        return writeln!(
+            out,
+            "\nNothing was held out to test the model on: of less than seven lines all train. How good it is on others is not\n\
+             known."
+        );
     }
     writeln!(
         out,
         "\nLog loss: lower is better. Accuracy: predicting \"no\" for every test line gives {:.2}%.\n\
          AUC: 0.5 is guessing, 1 is perfect. The best test accuracy was chosen on the lines it is measured on, which\n\
          flatters it a little; the reference model reports it, so both are here.",
-        (1.0 - outcome.test.positives as f64 / outcome.test.lines.max(1) as f64) * 100.0
+        (1.0 - outcome.test.positives as f64 / outcome.test.lines as f64) * 100.0
     )
 }
 
