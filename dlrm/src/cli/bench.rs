@@ -33,13 +33,16 @@ pub(super) fn run(bench: &Bench) -> super::Result {
 /// Times are medians over the batches, in nanoseconds a lookup, in 32-bit floating point. A step is everything a
 /// training iteration does with a table: finding what is the same in the batch, forward, backward and SGD.
 #[derive(ClapArgs)]
-#[command(after_help = "Examples:
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Examples:
   dlrm bench embedding                                    Criteo Kaggle's largest table
   dlrm bench embedding --zipf 0 --bags 16384 --rank 64
   dlrm bench embedding --pooling 10 --order sorted --no-dense --json
   dlrm bench embedding --rows 1000000 --dim 64            factors by the paper's rule
   dlrm bench embedding --save-workload lookups.safetensors
-  dlrm bench embedding --workload lookups.safetensors     the same lookups, again or from elsewhere")]
+  dlrm bench embedding --workload lookups.safetensors     the same lookups, again or from elsewhere"
+)]
 pub(super) struct EmbeddingArgs {
     /// Rows of the table
     #[arg(long, default_value_t = Generator::default().rows)]

@@ -20,13 +20,16 @@ use super::report;
 /// Times are medians over the iterations, in 32-bit floating point with SGD, cores with AdaGrad-Norm. Reading data is not
 /// measured: the batches are in memory.
 #[derive(ClapArgs)]
-#[command(after_help = "Examples:
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Examples:
   dlrm bench train                                   Criteo Kaggle, its seven largest tables as tensor trains
   dlrm bench train --batch 2048 --threads 1
   dlrm bench train --tt-tables 0                     all tables dense: 2.2 GB, twice that while they are drawn
   dlrm bench train --tt-rule element-wise            cores trained with SGD like all else
   dlrm bench train --cache-fraction 0.0001           with the most popular rows uncompressed
-  dlrm bench train --save-workload batches.safetensors --json")]
+  dlrm bench train --save-workload batches.safetensors --json"
+)]
 pub(super) struct Args {
     /// Sizes of tables and layers: kaggle, terabyte or mlperf
     #[arg(long, default_value_t = Settings::default().preset)]

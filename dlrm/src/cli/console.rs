@@ -78,12 +78,12 @@ impl Console {
             Event::Skipped { checkpoint, reason } => {
                 self.say(&format!("warning: skipping checkpoint {}: {reason}", checkpoint.display()));
             }
-            Event::Start { settings, iterations, iteration, resumed, kept, .. } => {
+            Event::Start { settings, data, iterations, iteration, resumed, kept, .. } => {
                 if let Some(path) = resumed {
                     let from = format!("going on from {} after iteration {iteration} of {iterations}", path.display());
                     self.say(&from);
                 }
-                if !*kept && settings.batch_size as u64 * (iterations - iteration) >= LONG {
+                if !*kept && settings.batch_size.min(data.lines) as u64 * (iterations - iteration) >= LONG {
                     self.say("note: the model of this run is not kept; --checkpoint-dir keeps it");
                 }
                 if let Some(cache) = settings.cache.filter(|cache| cache.warmup >= *iterations) {

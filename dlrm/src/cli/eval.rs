@@ -29,12 +29,15 @@ use super::{by_frequency, data, report};
 /// With --by-frequency, the log loss is told apart by how often a row of the largest tables occurs in the training lines:
 /// how well does the model predict where it has seen little?
 #[derive(ClapArgs)]
-#[command(after_help = "Examples:
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Examples:
   dlrm eval --checkpoint run/final.safetensors --data train.txt
   dlrm eval --checkpoint run/final.safetensors --data train.txt --split validation --json
   dlrm eval --checkpoint run/final.safetensors --data other.txt --split all
   dlrm eval --checkpoint run/final.safetensors --data train.txt --by-frequency --largest 3
-  dlrm eval --checkpoint run/final.safetensors       of a run on lines that dlrm train made")]
+  dlrm eval --checkpoint run/final.safetensors       of a run on lines that dlrm train made"
+)]
 pub(super) struct Args {
     /// Checkpoint of the model
     #[arg(long, value_name = "FILE")]

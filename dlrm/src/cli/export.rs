@@ -15,10 +15,13 @@ use super::report;
 /// The folder has the parameters, without what only training needs, and the vocabulary: which number each category has. The
 /// vocabulary is that which the run left beside its checkpoints, unless --vocabulary says where it is.
 #[derive(ClapArgs)]
-#[command(after_help = "Examples:
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Examples:
   dlrm train --data train.txt --checkpoint-dir run
   dlrm export --checkpoint run/final.safetensors -o model
-  dlrm predict --model model test.txt -o probabilities.txt")]
+  dlrm predict --model model test.txt -o probabilities.txt"
+)]
 pub(super) struct Args {
     /// Checkpoint of the model
     #[arg(long, value_name = "FILE")]

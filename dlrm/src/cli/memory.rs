@@ -10,10 +10,13 @@ use super::report;
 
 /// Show the memory of a model's embedding tables with the largest in TT form (fp32, without optimiser state).
 #[derive(ClapArgs)]
-#[command(after_help = "Examples:
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Examples:
   dlrm memory                                   Criteo Kaggle (paper, Figure 5)
   dlrm memory --preset terabyte --json
-  dlrm memory --preset mlperf --tables 5,8 --rank 32")]
+  dlrm memory --preset mlperf --tables 5,8 --rank 32"
+)]
 pub(super) struct Args {
     /// Which model: kaggle, terabyte or mlperf
     #[arg(long, default_value_t = Preset::Kaggle)]

@@ -23,6 +23,7 @@ mod train;
 
 use std::io::{self, ErrorKind};
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -107,6 +108,11 @@ fn threads(text: &str) -> std::result::Result<NonZeroUsize, String> {
 /// Threads to go through data on, all cores if their number is not given.
 fn pool(threads: Option<NonZeroUsize>) -> std::result::Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
     rayon::ThreadPoolBuilder::new().num_threads(threads.map_or(0, NonZeroUsize::get)).build()
+}
+
+/// Whether two paths are of one file, which is there.
+fn same_file(a: &Path, b: &Path) -> bool {
+    a.canonicalize().ok().zip(b.canonicalize().ok()).is_some_and(|(a, b)| a == b)
 }
 
 /// What a command ends with.

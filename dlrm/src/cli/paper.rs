@@ -22,12 +22,15 @@ use super::interrupt::Interrupt;
 /// SVG file for each figure, a CSV file for its numbers, and index.html, a page that needs nothing else. Claims of the paper's
 /// text end as reproduced, not reproduced, or not testable here; tolerances were fixed before the runs.
 #[derive(ClapArgs)]
-#[command(after_help = "Examples:
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Examples:
   dlrm paper --budget quick                     everything, small: about 5 minutes on two cores
   dlrm paper table2 fig5                        what needs no run
   dlrm paper fig6a rivals --seeds 5 -o results
   dlrm paper rivals --data ratings --name \"MovieLens 1M\" --budget standard
-  dlrm paper --list                             what there is")]
+  dlrm paper --list                             what there is"
+)]
 pub(super) struct Args {
     /// Figures and tables [default: all]
     #[arg(value_enum, value_name = "ITEM")]

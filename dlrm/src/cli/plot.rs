@@ -10,10 +10,13 @@ use dlrm::plot::{Curves, Quantity};
 ///
 /// Several runs go in one picture, an SVG file. Iterations that a resumed run tells again replace those told before.
 #[derive(ClapArgs)]
-#[command(after_help = "Examples:
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Examples:
   dlrm plot run.jsonl -o loss.svg
   dlrm plot dense.jsonl tt.jsonl --what auc -o auc.svg
-  dlrm plot a.jsonl b.jsonl --name 'rank 16' --name 'rank 32' --what rate -o rate.svg")]
+  dlrm plot a.jsonl b.jsonl --name 'rank 16' --name 'rank 32' --what rate -o rate.svg"
+)]
 pub(super) struct Args {
     /// Logs, one of each run
     #[arg(required = true, value_name = "RUN.jsonl")]
@@ -36,6 +39,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> super::Result {
+    if let Some(log) = args.logs.iter().find(|log| super::same_file(log, &args.output)) {
+        return Err(format!("{} is read: write to another file", log.display()).into());
+    }
     let mut runs = Vec::with_capacity(args.logs.len());
     for (number, path) in args.logs.iter().enumerate() {
         let of_file = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();

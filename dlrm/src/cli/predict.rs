@@ -26,10 +26,13 @@ use super::report;
 /// vocabulary; what it does not know has no row, or the one of rare categories (dlrm prepare --min-count). The probability of a
 /// line does not depend on the lines beside it: it is that of dlrm eval, bit for bit.
 #[derive(ClapArgs)]
-#[command(after_help = "Examples:
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Examples:
   dlrm predict --model model test.txt -o probabilities.txt
   dlrm predict --model run/final.safetensors day_23.gz --skip-bad > probabilities.txt
-  zstd -dc test.zst | dlrm predict --model model -")]
+  zstd -dc test.zst | dlrm predict --model model -"
+)]
 pub(super) struct Args {
     /// Folder of `dlrm export`, or a checkpoint in the folder of its run
     #[arg(long, value_name = "PATH")]
@@ -64,8 +67,9 @@ struct Summary {
 
 pub(super) fn run(args: &Args) -> super::Result {
     let output = args.output.as_deref();
-    if let Some(path) = output.filter(|path| args.files.iter().any(|file| same(file, path)) || same(&args.model, path))
-    {
+    if let Some(path) = output.filter(|path| {
+        args.files.iter().any(|file| super::same_file(file, path)) || super::same_file(&args.model, path)
+    }) {
         return Err(format!("{} is read: write to another file", path.display()).into());
     }
     let interrupt = &Interrupt::catch()?;
@@ -87,11 +91,6 @@ pub(super) fn run(args: &Args) -> super::Result {
         Err(PredictError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Err(error.into()),
         summary => Ok(tell(args, &summary?)?),
     }
-}
-
-/// Whether two paths are of one file.
-fn same(a: &Path, b: &Path) -> bool {
-    fs::canonicalize(a).ok().zip(fs::canonicalize(b).ok()).is_some_and(|(a, b)| a == b)
 }
 
 fn predict<B: Engine>(

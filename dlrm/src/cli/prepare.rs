@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args as ClapArgs;
-use dlrm::data::{CATEGORICAL, DataError, Dataset, Header, Ingested, Numbering, ReadSettings, Vocabulary, prepare};
+use dlrm::data::{
+    CATEGORICAL, DataError, Dataset, Header, Ingested, Numbering, ReadSettings, Vocabulary, names_out_of_order, prepare,
+};
 use serde::Serialize;
 
 use super::meter::{Meter, Unit};
@@ -21,13 +23,16 @@ use super::report;
 /// Memory does not grow with the files, but with the number of different categories: about 20 bytes for each. Which number
 /// each category got stays with the data, and with models trained on it.
 #[derive(ClapArgs)]
-#[command(after_help = "Examples:
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Examples:
   dlrm prepare train.txt -o kaggle                   Criteo Kaggle
   dlrm prepare day_{0..23}.gz -o terabyte --max-ind-range 10000000 --sub-sample 0.875
   dlrm prepare train.txt -o kaggle --skip-bad        malformed lines are counted, not the end
   dlrm prepare new.txt -o new --vocabulary kaggle    numbers that mean the same, for a model of kaggle
   dlrm prepare --verify kaggle                       read it all and compare checksums
-  dlrm train --data kaggle                           then train on it")]
+  dlrm train --data kaggle                           then train on it"
+)]
 pub(super) struct Args {
     /// Files to read, one after the other
     #[arg(required_unless_present = "verify", value_name = "FILE")]
@@ -75,6 +80,8 @@ pub(super) struct Args {
 #[derive(Serialize)]
 struct Summary<'a> {
     directory: &'a Path,
+    /// The last of several files, which tests and validates.
+    held_out_file: Option<&'a Path>,
     #[serde(flatten)]
     header: &'a Header,
     fingerprint: String,
@@ -112,6 +119,13 @@ fn make(args: &Args, directory: &Path) -> super::Result {
         min_count: Some(args.min_count),
         vocabulary: args.vocabulary.as_ref().map(checked).transpose()?,
     };
+    if let Some((first, second)) = names_out_of_order(&args.files) {
+        let (first, second, last) = (first.display(), second.display(), args.files.last().map(|file| file.display()));
+        eprintln!(
+            "warning: {second} comes after {first}: files are taken in the order given, and the last, {}, is held out",
+            last.map(|last| last.to_string()).unwrap_or_default()
+        );
+    }
     let pool = super::pool(args.threads)?;
     let mut meter = Meter::new("reading", Unit::Bytes);
     let start = Instant::now();
@@ -123,6 +137,7 @@ fn make(args: &Args, directory: &Path) -> super::Result {
     let Ingested { header, bad, .. } = ingested?;
     let summary = Summary {
         directory,
+        held_out_file: args.files.last().filter(|_| args.files.len() > 1).map(PathBuf::as_path),
         header: &header,
         fingerprint: format!("{:016x}", header.fingerprint()),
         seconds,
@@ -189,6 +204,9 @@ fn print(summary: &Summary<'_>) -> io::Result<()> {
         [("train", &header.split.train), ("test", &header.split.test), ("validate", &header.split.validation)]
     {
         line(&format!("  {name}"), rows.len() as u64, "")?;
+    }
+    if let Some(file) = summary.held_out_file {
+        writeln!(out, "  held out, to test and to validate: {}", file.display())?;
     }
     let total: u64 = header.table_rows.iter().sum();
     writeln!(out, "Categories: rows of the 26 embedding tables, {} in all", report::grouped(total))?;

@@ -11,11 +11,14 @@ use super::report;
 
 /// Show the shapes of compressed tables: of the largest tables of a preset, or of one table of any size.
 #[derive(ClapArgs)]
-#[command(after_help = "Examples:
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Examples:
   dlrm shapes                                    the seven largest tables of Criteo Kaggle (paper, Table 2)
   dlrm shapes --preset mlperf --rank 32
   dlrm shapes --rows 1000000000000 --dim 64      one table of a million million rows
-  dlrm shapes --rows 10131227 --dim 16 --smallest 0.01")]
+  dlrm shapes --rows 10131227 --dim 16 --smallest 0.01"
+)]
 pub(super) struct Args {
     /// Model whose largest tables are shown: kaggle, terabyte or mlperf
     #[arg(long, default_value_t = Preset::Kaggle)]

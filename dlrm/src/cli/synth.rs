@@ -22,13 +22,16 @@ use super::report;
 /// a category of a largest table means depends on the one it comes with, so its row must be learned as a vector. The same settings give the
 /// same bytes; files of the same settings and seed, but other lines, share the planted model.
 #[derive(ClapArgs)]
-#[command(after_help = "Examples:
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Examples:
   dlrm synth -o lines.tsv
   dlrm synth -o day_0 --lines 2000000 --cardinalities kaggle --scale 0.1
   dlrm synth -o day_1 --lines 1000000 --cardinalities kaggle --scale 0.1 --first-line 2000000
   dlrm prepare day_0 day_1 -o days                   day_1 is held out
   dlrm synth -o lines.tsv --effects vectors --head 10000
-  dlrm synth -o lines.tsv.gz --largest 7 --largest-share 0.8 --json")]
+  dlrm synth -o lines.tsv.gz --largest 7 --largest-share 0.8 --json"
+)]
 pub(super) struct Args {
     /// File to write; compressed if its name ends with .gz
     #[arg(short, long, value_name = "FILE")]

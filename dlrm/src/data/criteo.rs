@@ -46,6 +46,8 @@ pub struct ParseError {
     pub name: &'static str,
     /// What is wrong there.
     pub reason: Reason,
+    /// What it may come from.
+    pub hint: Option<&'static str>,
 }
 
 /// What is wrong with a field or line. Values are cut to 40 characters.
@@ -90,21 +92,60 @@ impl fmt::Display for Reason {
 impl ParseError {
     /// At the field of this index among all, of which a line without a label lacks the first.
     fn at(line: u64, index: usize, labelled: bool, reason: Reason) -> Self {
-        Self { line, field: index + usize::from(labelled), name: NAMES[index], reason }
+        let hint = hint_of_value(line, &reason);
+        Self { line, field: index + usize::from(labelled), name: NAMES[index], reason, hint }
     }
 
     fn whole(line: u64, reason: Reason) -> Self {
-        Self { line, field: 0, name: "line", reason }
+        Self { line, field: 0, name: "line", reason, hint: None }
+    }
+
+    /// Where it is in its line, behind `before`, and what is wrong.
+    pub(super) fn write_in_line(&self, f: &mut fmt::Formatter<'_>, before: &str) -> fmt::Result {
+        let Self { field, name, reason, hint, .. } = self;
+        if *field > 0 {
+            write!(f, "{before}field {field} ({name})")?;
+        }
+        write!(f, ": {reason}")?;
+        hint.map_or(Ok(()), |hint| write!(f, "; {hint}"))
+    }
+}
+
+/// What a line with another number of fields may be.
+fn hint_of_line(text: &[u8], number: u64, got: usize, want: usize) -> Option<&'static str> {
+    let count = |byte| memchr::memchr_iter(byte, text).count();
+    match got {
+        _ if text.is_empty() => Some("a blank line"),
+        1 if count(b',') + 1 >= want - CATEGORICAL => Some("its fields seem to be separated by commas, not tabs"),
+        1 if count(b' ') + 1 >= want - CATEGORICAL => Some("its fields seem to be separated by spaces, not tabs"),
+        _ if number == 1 && text.first().is_some_and(u8::is_ascii_alphabetic) => Some(HEADER_LINE),
+        _ if got == want - 1 && got == FIELDS - 1 && !matches!(text, [b'0' | b'1', b'\t', ..]) => {
+            Some("a line without a label? dlrm predict takes such lines")
+        }
+        // As far as the categories.
+        _ if got < want && got > want - CATEGORICAL => Some("tabs of empty fields at its end may have been cut off"),
+        _ => None,
+    }
+}
+
+const HEADER_LINE: &str = "a line with the names of the columns must be removed";
+
+/// What a value that is none may come from.
+fn hint_of_value(line: u64, reason: &Reason) -> Option<&'static str> {
+    let is_float = |value: &str| value.contains('.') && value.parse::<f64>().is_ok();
+    match reason {
+        Reason::Label(value) if line == 1 && value.starts_with(|c: char| c.is_alphabetic()) => Some(HEADER_LINE),
+        Reason::Label(value) | Reason::Integer(value) | Reason::Hex(value) if is_float(value) => {
+            Some("pandas writes whole numbers like this where a column has missing values; its type Int64 does not")
+        }
+        _ => None,
     }
 }
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line, field, name, reason } = self;
-        match field {
-            0 => write!(f, "line {line}: {reason}"),
-            _ => write!(f, "line {line}, field {field} ({name}): {reason}"),
-        }
+        write!(f, "line {}", self.line)?;
+        self.write_in_line(f, ", ")
     }
 }
 
@@ -163,7 +204,8 @@ fn parse_any(bytes: &[u8], line: u64, labelled: bool) -> Result<Record, ParseErr
     let first = usize::from(!labelled);
     let want = FIELDS - first;
     if got != want {
-        return Err(ParseError::whole(line, Reason::FieldCount { got, want }));
+        let hint = hint_of_line(bytes, line, got, want);
+        return Err(ParseError { hint, ..ParseError::whole(line, Reason::FieldCount { got, want }) });
     }
     let mut record = Record { label: 0.0, dense: [0.0; DENSE], categories: [0; CATEGORICAL] };
     for (index, field) in (first..).zip(bytes.split(|&b| b == b'\t')) {

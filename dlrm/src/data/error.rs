@@ -24,6 +24,8 @@ pub enum DataErrorKind {
     Io(io::Error),
     /// A line is not a record.
     Parse(ParseError),
+    /// The file is given more than once.
+    Repeated,
     /// There was not a single line.
     Empty,
     /// Every line was skipped or dropped.
@@ -79,6 +81,7 @@ impl fmt::Display for DataErrorKind {
         match self {
             Self::Io(error) => write!(f, "{error}"),
             Self::Parse(error) => write!(f, "{error}"),
+            Self::Repeated => f.write_str("given more than once"),
             Self::Empty => f.write_str("no lines"),
             Self::NothingKept => f.write_str("no line is left: all were skipped or dropped"),
             Self::Rate(rate) => {
@@ -119,9 +122,9 @@ impl fmt::Display for DataError {
         let path = self.path.display();
         match &self.kind {
             // FILE:LINE is what editors and terminals make clickable.
-            DataErrorKind::Parse(ParseError { line, field: 0, reason, .. }) => write!(f, "{path}:{line}: {reason}"),
-            DataErrorKind::Parse(ParseError { line, field, name, reason }) => {
-                write!(f, "{path}:{line}: field {field} ({name}): {reason}")
+            DataErrorKind::Parse(error) => {
+                write!(f, "{path}:{}", error.line)?;
+                error.write_in_line(f, ": ")
             }
             kind => write!(f, "{path}: {kind}"),
         }

@@ -1,5 +1,6 @@
 //! Files of lines, plain or compressed, as blocks of whole lines.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -7,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::criteo::MAX_LINE;
-use super::error::DataError;
+use super::error::{DataError, DataErrorKind};
 use super::gzip::{Gzip, MAGIC};
+use super::magic::lines_or_not;
 
 /// One file to read.
 pub(super) struct Source<'a> {
@@ -54,8 +56,16 @@ impl<'a> Input<'a> {
         let read = Arc::new(AtomicU64::new(0));
         let mut total = Some(0);
         let mut sources = Vec::with_capacity(paths.len());
+        let mut seen = HashSet::new();
         for path in paths.iter().map(AsRef::as_ref) {
             let (text, size) = open(path, &read).map_err(|error| DataError::new(path, error))?;
+            // A pipe may be named twice.
+            if size.is_some()
+                && let Ok(real) = path.canonicalize()
+                && !seen.insert(real)
+            {
+                return Err(DataError::new(path, DataErrorKind::Repeated));
+            }
             total = total.zip(size).map(|(total, size)| total + size);
             sources.push(Source { name: path.to_owned(), text });
         }
@@ -88,7 +98,7 @@ fn open(path: &Path, read: &Arc<AtomicU64>) -> io::Result<(Text<'static>, Option
     Ok((Text::Reader(uncompressed(file, read.clone())?), None))
 }
 
-/// The text of a file.
+/// The text of a file; an error that says what it is if it is not lines.
 fn uncompressed(file: File, read: Arc<AtomicU64>) -> io::Result<Box<dyn Read + Send>> {
     let mut file = Counted { inner: file, read };
     let mut first = Vec::with_capacity(MAGIC.len());
@@ -96,7 +106,11 @@ fn uncompressed(file: File, read: Arc<AtomicU64>) -> io::Result<Box<dyn Read + S
     let compressed = first == MAGIC;
     // Chained and not rewound: a pipe works, too.
     let file = Cursor::new(first).chain(file);
-    if compressed { Ok(Box::new(Gzip::new(BufReader::with_capacity(1 << 18, file)))) } else { Ok(Box::new(file)) }
+    if compressed {
+        Ok(Box::new(lines_or_not(Gzip::new(BufReader::with_capacity(1 << 18, file)))?))
+    } else {
+        Ok(Box::new(lines_or_not(file)?))
+    }
 }
 
 /// A reader that counts.
@@ -119,19 +133,44 @@ pub(super) struct Blocks<R> {
     size: usize,
     /// Read already: the beginning of the next block.
     rest: Vec<u8>,
+    /// Blank lines before it, which are none if nothing else follows.
+    blank: usize,
 }
+
+/// How many blank lines may wait to be known as the last.
+const MOST_BLANK: usize = 1 << 16;
 
 impl<R: Read> Blocks<R> {
     /// Blocks of about `size` bytes, or one line where that is longer.
     pub(super) fn new(reader: R, size: usize) -> Self {
-        Self { reader, size: size.max(1), rest: Vec::new() }
+        Self { reader, size: size.max(1), rest: Vec::new(), blank: 0 }
     }
 
-    /// Replaces `block` by the next one; false if there is none.
+    /// Replaces `block` by the next one; false if there is none. Blank lines at the end of the text are no lines.
+    pub(super) fn next(&mut self, block: &mut Vec<u8>) -> io::Result<bool> {
+        while self.next_of_any(block)? {
+            let before = std::mem::take(&mut self.blank);
+            let end = without_blank_lines(block);
+            let blank = count_lines(&block[end..]);
+            if before + blank <= MOST_BLANK {
+                block.truncate(end);
+                self.blank = blank;
+                if end == 0 {
+                    self.blank += before;
+                    continue;
+                }
+            }
+            block.splice(..0, std::iter::repeat_n(b'\n', before));
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Replaces `block` by the next one, blank or not; false if there is none.
     ///
     /// A block ends with the end of a line or of the text. Of a line longer than [`MAX_LINE`] at least that many bytes and
     /// a few more are given, enough to tell, without the rest: memory stays bounded whatever the file is.
-    pub(super) fn next(&mut self, block: &mut Vec<u8>) -> io::Result<bool> {
+    fn next_of_any(&mut self, block: &mut Vec<u8>) -> io::Result<bool> {
         block.clear();
         block.append(&mut self.rest);
         let mut size = self.size;
@@ -167,6 +206,20 @@ impl<R: Read> Blocks<R> {
                 return Ok(());
             }
         }
+    }
+}
+
+/// Where the blank lines begin that a text ends with.
+fn without_blank_lines(text: &[u8]) -> usize {
+    let mut end = text.len();
+    loop {
+        let rest = &text[..end];
+        let rest = rest.strip_suffix(b"\n").unwrap_or(rest);
+        let start = memchr::memrchr(b'\n', rest).map_or(0, |at| at + 1);
+        if end == 0 || !matches!(&rest[start..], b"" | b"\r") {
+            return end;
+        }
+        end = start;
     }
 }
 
@@ -219,7 +272,7 @@ mod tests {
 
     #[test]
     fn blocks_are_whole_lines() {
-        for text in ["a\nbb\n\nccc\r\ndddd\ne", "\n", "\n\n\n", "abc", "abc\n"] {
+        for text in ["a\nbb\n\nccc\r\ndddd\ne", "\na\n", "\n\n\na", "abc", "abc\n"] {
             for size in 1..20 {
                 let all = blocks(text.as_bytes(), size);
                 assert_eq!(all.concat(), text.as_bytes());
@@ -228,6 +281,32 @@ mod tests {
         }
         assert!(blocks(b"", 5).is_empty());
         assert_eq!(blocks(b"a\nb\nc\nd\n", 4).len(), 2);
+    }
+
+    #[test]
+    fn blank_lines_at_the_end_are_none() {
+        for (text, want) in [
+            ("", ""),
+            ("\n", ""),
+            ("\r\n\n\r\n", ""),
+            ("a\n\n", "a\n"),
+            ("a\n\n\r\n\r", "a\n"),
+            ("a\n\n\nb\n\n\n", "a\n\n\nb\n"),
+            ("a\r\n\nb\r\n\r\n", "a\r\n\nb\r\n"),
+        ] {
+            for size in 1..20 {
+                let all = blocks(text.as_bytes(), size);
+                assert_eq!(String::from_utf8(all.concat()).unwrap(), want, "{text:?} {size}");
+                assert!(all.iter().all(|block| !block.is_empty()));
+            }
+        }
+        // However many they are, the next line has its number.
+        let many = "\n".repeat(3 * MOST_BLANK);
+        let lines =
+            |text: String, size| -> usize { blocks(text.as_bytes(), size).iter().map(|b| count_lines(b)).sum() };
+        for size in [100, MOST_BLANK / 2, MOST_BLANK, 8 * MOST_BLANK] {
+            assert_eq!(lines(format!("a\n{many}b"), size), 3 * MOST_BLANK + 2);
+        }
     }
 
     #[test]

@@ -70,7 +70,7 @@ Checkpoints are safetensors files, which Python reads too; final.safetensors is 
 ///
 /// Exit codes: 0, 1 for an error, 2 for options that are not understood, 130 when interrupted.
 #[derive(ClapArgs)]
-#[command(after_help = examples!(), after_long_help = LONG_HELP)]
+#[command(after_help = examples!(), after_long_help = LONG_HELP, allow_negative_numbers = true)]
 pub(in crate::cli) struct Args {
     /// File or prepared directory to train on; without it, lines are made from the seed
     #[arg(long, value_name = "PATH", help_heading = "Data")]
