@@ -262,3 +262,23 @@ fn lines_that_others_write_are_recognised() {
     let (summary, _) = works(&[&prepare[..], &["--json"]].concat());
     assert_eq!(serde_json::from_str::<Value>(&summary).unwrap()["lines"], 9);
 }
+
+#[test]
+fn ranks_that_cannot_be_meant_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let tables = folder.path().join("tables.toml");
+    let train = ["train", "--lines", "200", "--max-iterations", "1", "--preset-rows=false", "--tables", text(&tables)];
+    let with = |ranks: &str| fs::write(&tables, format!("[2]\nkind = \"tt\"\n{ranks}\n")).unwrap();
+    with("ranks = [1, 8, 8, 1]");
+    fails(&train, &["table 2, key `ranks`", "both ends are left out", "[8, 8]"]);
+    for ranks in ["rank = 1000000", "rank = 4000000000000000000", "ranks = [2, 100000]"] {
+        with(ranks);
+        fails(&train, &["embedding table 2: rank ", "the largest that a table of its factors can use"]);
+    }
+    with("ranks = [2, 3]");
+    let (summary, _) = works(&train);
+    assert!(summary.contains("table 2 ") && summary.contains("ranks 2,3"), "{summary}");
+    // One rank for all tables is named where there is no memory for it.
+    let all = ["train", "--lines", "200", "--max-iterations", "1", "--tt-min-ratio", "0", "--tt-rank"];
+    fails(&[&all[..], &["1000000"]].concat(), &["rank 1000000 is above"]);
+}

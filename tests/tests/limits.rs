@@ -2,7 +2,7 @@
 
 use dlrm::model::{Dlrm, ModelConfig, Samples, StepError};
 use ttcore::{
-    Backend, Bags, BagsError, EmbeddingBagCollection, Error, Index, Mode, Offsets, Pooling, Reference, Rule,
+    Backend, Bags, BagsError, EmbeddingBagCollection, Error, Index, Layout, Mode, Offsets, Pooling, Reference, Rule,
     ShapeError, TableConfig, TtShape,
 };
 use ttcore_conformance::tolerance::assert_error;
@@ -222,4 +222,72 @@ fn a_bag_of_ten_million_lookups() {
         ttcore::algebra::row_backward(&shape, &cores, row as u64, &grad, &mut want, &mut scratch);
     }
     assert_error("gradient", &grads, &want, 1e-9);
+}
+
+/// What a layout asks of a backend that no address space holds is refused; no call ends the program.
+fn memory_is_refused<B: Backend<Float = f32, Error = Error>>(backend: B, queue: &mut B::Queue) {
+    let most = (1usize << 32) - 1;
+    let too_large = |what: &str, result: Result<(), Error>| {
+        assert!(matches!(result, Err(Error::TooLarge { .. })), "{what}: {result:?}");
+    };
+    // Lists of four billion lookups, for each of many tables.
+    let tables = vec![ttcore::Table::dense(2, 2).expect("a table"); 2000];
+    let plan = backend.plan(queue, Layout::new(tables, 2, most).expect("a layout")).expect("a plan");
+    too_large("group", backend.new_group(queue, &plan).map(|_| ()));
+    // Wide rows of as many lookups.
+    let shape = TtShape::new(ROWS, &[10_000; 3], &[64, 32, 32], &[1, 2, 2, 1]).expect("a shape");
+    let table = ttcore::Table::cached(shape, 0).expect("a table");
+    let plan = backend.plan(queue, Layout::new(vec![table], 2, most).expect("a layout")).expect("a plan");
+    too_large("saved", backend.new_saved(queue, &plan).map(|_| ()));
+    too_large("scratch", backend.new_scratch(queue, &plan).map(|_| ()));
+    let workspace = B::workspace(&plan);
+    assert!(workspace.saved > 1 << 47 && workspace.scratch > 1 << 47, "{workspace:?}");
+    // Ranks that make cores of more numbers than can be counted, or than there is memory for.
+    for rank in [100_000_000, 1 << 40] {
+        let shape = TtShape::new(ROWS, &[10_000; 3], &[4, 2, 2], &[1, rank, rank, 1]);
+        if let Ok(shape) = shape {
+            let made = EmbeddingBagCollection::new(backend, queue, vec![TableConfig::tt(shape)], 1, 1, 1);
+            return too_large("ranks", made.map(|_| ()));
+        }
+    }
+}
+
+#[test]
+fn memory_that_there_is_not_is_refused() {
+    memory_is_refused(Reference::<f32>::new(), &mut ());
+    memory_is_refused(Cpu::<f32>::new().expect("a backend"), &mut Threads::one());
+}
+
+#[test]
+fn numbers_that_are_not_finite_are_named() {
+    for (value, name) in [(f32::NAN, "NaN"), (f32::INFINITY, "infinity"), (f32::NEG_INFINITY, "-infinity")] {
+        let weights = [1.0, value, 2.0];
+        let bags = Bags::new(9, &[1u32, 2, 3], Offsets::Starts(&[0u32]), Pooling::Sum, Some(&weights));
+        let error = bags.map(|_| ()).expect_err("a weight that is not finite");
+        assert_eq!(error, BagsError::WeightNotFinite { position: 1, value: name });
+        assert_eq!(error.to_string(), format!("the weight at position 1 is {name}"));
+        let error = ttcore::check::finite("gradient", &[0.0, 1.0, value]).expect_err("not finite");
+        assert_eq!(error.to_string(), format!("the gradient is {name} at position 2"));
+    }
+    ttcore::check::finite("gradient", &[0.0, f32::MAX, f32::MIN_POSITIVE / 2.0]).expect("finite numbers");
+    // A learning rate that is none changes nothing.
+    let mut queue = Threads::one();
+    let config = TableConfig::dense(4, 2).expect("a table");
+    let backend = Cpu::<f32>::new().expect("a backend");
+    let mut tables = EmbeddingBagCollection::new(backend, &mut queue, vec![config], 1, 1, 7).expect("a table");
+    let mut batch = tables.batch(&mut queue).expect("memory");
+    tables
+        .group(&mut queue, &mut batch, [Bags::one_per_bag(4, &[2u32], None).expect("bags")], Mode::Train)
+        .expect("a batch");
+    let mut out = [0.0; 2];
+    tables.forward(&mut queue, &mut batch, &mut out).expect("forward");
+    let before = tables.parameters(&mut queue, 0).expect("parameters");
+    for lr in [f64::NAN, f64::INFINITY] {
+        let error = tables.step(&mut queue, &batch, &[1.0, 1.0], lr, None).expect_err("no learning rate");
+        assert!(matches!(error, Error::Setting { what: "learning rate", .. }), "{error}");
+    }
+    assert_eq!(tables.parameters(&mut queue, 0).expect("parameters"), before);
+    assert_eq!(tables.steps(), 0);
+    tables.step(&mut queue, &batch, &[1.0, 1.0], 0.1, None).expect("a step");
+    assert_ne!(tables.parameters(&mut queue, 0).expect("parameters"), before);
 }

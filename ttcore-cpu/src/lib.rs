@@ -161,14 +161,17 @@ impl<F: Element> Backend for Cpu<F> {
     }
 
     fn new_group(&self, _threads: &mut Threads, plan: &Plan) -> Result<Group<F>, Error> {
+        check::memory("memory of a batch", Group::<F>::bytes(plan))?;
         Ok(Group::new(plan))
     }
 
     fn new_saved(&self, _threads: &mut Threads, plan: &Plan) -> Result<Saved<F>, Error> {
+        check::memory("memory for backward", Saved::<F>::bytes(plan))?;
         Ok(Saved::new(plan))
     }
 
     fn new_scratch(&self, _threads: &mut Threads, plan: &Plan) -> Result<Scratch<F>, Error> {
+        check::memory("scratch memory", Scratch::<F>::bytes(plan))?;
         Ok(Scratch::new(plan))
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use ttcore::check::Stamp;
+use ttcore::check::{Stamp, total};
 use ttcore::{Layout, Real, Table};
 
 use crate::ops::RawSink;
@@ -83,10 +83,10 @@ impl<F: Real> Saved<F> {
 
     pub(crate) fn bytes(plan: &Plan) -> usize {
         let table = |tree: &Tree| {
-            let products: usize = product_lens(tree).sum();
-            products + last_len(tree) + tree.max_rows * tree.shape.dim()
+            let rows = tree.max_rows.saturating_mul(tree.shape.dim());
+            total(product_lens(tree).chain([last_len(tree), rows]))
         };
-        plan.trees.iter().flatten().map(table).sum::<usize>() * F::BYTES
+        total(plan.trees.iter().flatten().map(table)).saturating_mul(F::BYTES)
     }
 }
 
@@ -114,12 +114,12 @@ impl<F: Real> Scratch<F> {
     }
 
     pub(crate) fn bytes(plan: &Plan) -> usize {
-        let gradients = |tree: &Tree| tree.max_rows * tree.shape.dim() + parent_lens(tree).sum::<usize>();
-        let locals = plan.threads * local_lens(plan).iter().sum::<usize>();
+        let rows = |tree: &Tree| tree.max_rows.saturating_mul(tree.shape.dim());
+        let gradients = |tree: &Tree| total(parent_lens(tree).chain([rows(tree)]));
+        let locals = plan.threads.saturating_mul(total(local_lens(plan)));
         let views = plan.trees.len() * (size_of::<Shared<'static, F>>() + size_of::<RawSink<'static, F>>());
-        Saved::<F>::bytes(plan)
-            + (plan.trees.iter().flatten().map(gradients).sum::<usize>() + locals) * F::BYTES
-            + views
+        let numbers = total(plan.trees.iter().flatten().map(gradients).chain([locals]));
+        total([Saved::<F>::bytes(plan), numbers.saturating_mul(F::BYTES), views])
     }
 }
 
@@ -145,19 +145,20 @@ fn values<F: Real>(plan: &Plan) -> Vec<Values<F>> {
 
 fn product_lens(tree: &Tree) -> impl Iterator<Item = usize> + '_ {
     let stored = |k: usize| k > 1 || tree.levels() == 1;
-    (1..=tree.levels()).map(move |k| if stored(k) { tree.max_nodes[k - 1] * tree.product_len(k) } else { 0 })
+    (1..=tree.levels())
+        .map(move |k| if stored(k) { tree.max_nodes[k - 1].saturating_mul(tree.product_len(k)) } else { 0 })
 }
 
 fn parent_lens(tree: &Tree) -> impl Iterator<Item = usize> + '_ {
     (1..=tree.levels()).map(|k| match k {
         1 if tree.levels() > 1 => 0,
-        1 => tree.max_nodes[0] * tree.product_len(1),
-        _ => tree.max_nodes[k - 1] * tree.product_len(k - 1),
+        1 => tree.max_nodes[0].saturating_mul(tree.product_len(1)),
+        _ => tree.max_nodes[k - 1].saturating_mul(tree.product_len(k - 1)),
     })
 }
 
 fn last_len(tree: &Tree) -> usize {
-    tree.max_last * tree.last_rank() * tree.last_cols()
+    tree.max_last.saturating_mul(tree.last_rank() * tree.last_cols())
 }
 
 /// Lengths of the memory of a thread, for the largest table.
@@ -166,8 +167,8 @@ fn local_lens(plan: &Plan) -> [usize; 4] {
     for tree in plan.trees.iter().flatten() {
         for k in 1..=tree.levels() {
             let block = if k > 1 { tree.block(k) } else { 1 };
-            lens[0] = lens[0].max(if k > 1 { block * tree.product_len(k - 1) } else { 0 });
-            lens[1] = lens[1].max(block * tree.product_len(k));
+            lens[0] = lens[0].max(if k > 1 { block.saturating_mul(tree.product_len(k - 1)) } else { 0 });
+            lens[1] = lens[1].max(block.saturating_mul(tree.product_len(k)));
             lens[2] = lens[2].max(tree.shape.slice_len(k - 1));
             lens[3] = lens[3].max(if k > 1 { tree.shape.slice_len(k - 1) } else { 0 });
         }

@@ -9,6 +9,55 @@ use crate::layout::Layout;
 use crate::real::Real;
 use crate::table::Table;
 
+/// That there is memory for so many bytes, of something that is made in many pieces: asked for at once and given back, since
+/// the pieces themselves end the program where there is none.
+///
+/// # Errors
+///
+/// [`Error::TooLarge`].
+pub fn memory(what: &'static str, bytes: usize) -> Result<(), Error> {
+    Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| Error::TooLarge { what })
+}
+
+/// So many zeros.
+///
+/// # Errors
+///
+/// [`Error::TooLarge`] if there is no memory for them.
+pub fn zeros<F: Real>(what: &'static str, len: usize) -> Result<Vec<F>, Error> {
+    let mut zeros = Vec::new();
+    zeros.try_reserve_exact(len).map_err(|_| Error::TooLarge { what })?;
+    zeros.resize(len, F::zero());
+    Ok(zeros)
+}
+
+/// The sum, or as much as can be counted: of sizes that are asked for, not of what there is.
+pub fn total(sizes: impl IntoIterator<Item = usize>) -> usize {
+    sizes.into_iter().fold(0, usize::saturating_add)
+}
+
+/// That all numbers are finite: a gradient that is not makes every parameter so that it reaches, and nothing brings them back.
+/// Steps do not look, as it is one more pass over the gradient: call it before where gradients may be anything.
+///
+/// # Errors
+///
+/// [`Error::NotFinite`], naming the first.
+pub fn finite<F: Real>(what: &'static str, numbers: &[F]) -> Result<(), Error> {
+    match numbers.iter().position(|x| !x.is_finite()) {
+        Some(position) => Err(Error::NotFinite { what, position, value: name_of(numbers[position]) }),
+        None => Ok(()),
+    }
+}
+
+/// What a number is that is not finite.
+pub(crate) fn name_of<F: Real>(number: F) -> &'static str {
+    match number {
+        _ if number.is_nan() => "NaN",
+        _ if number > F::zero() => "infinity",
+        _ => "-infinity",
+    }
+}
+
 /// That the bags of table `table` fit the layout, and those of the tables before, if any: all are of `rows_before` output
 /// rows. Gives how many output rows there are, `B`.
 ///

@@ -49,6 +49,15 @@ pub enum Error {
         /// What.
         what: &'static str,
     },
+    /// A number is NaN or infinite.
+    NotFinite {
+        /// What it is of.
+        what: &'static str,
+        /// Its position there.
+        position: usize,
+        /// `"NaN"`, `"infinity"` or `"-infinity"`.
+        value: &'static str,
+    },
     /// A buffer does not have the length its shape needs.
     Length {
         /// Which buffer.
@@ -194,6 +203,7 @@ impl fmt::Display for Error {
             }
             Self::NoFeatures { table } => write!(f, "table {table} has no feature"),
             Self::TooLarge { what } => write!(f, "the {what} would not fit in memory"),
+            Self::NotFinite { what, position, value } => write!(f, "the {what} is {value} at position {position}"),
             Self::Length { what, table: Some(table), got, want } => {
                 write!(f, "{what} of table {table} has {got} numbers, not {want}")
             }

@@ -176,6 +176,20 @@ impl TtShape {
         &self.ranks
     }
 
+    /// The largest useful rank `R_k`, for `k` from 0 to `d`: the smaller side of the table's unfolding there, of
+    /// `m_1 n_1 .. m_k n_k` by `m_{k+1} n_{k+1} .. m_d n_d`. Larger ones give no table that it does not give.
+    ///
+    /// # Panics
+    ///
+    /// If `k` is above `d`.
+    pub fn largest_useful_rank(&self, k: usize) -> usize {
+        let side = |cores: core::ops::Range<usize>| {
+            let factors = cores.map(|core| self.row_factors[core].saturating_mul(self.col_factors[core]));
+            factors.fold(1, usize::saturating_mul)
+        };
+        side(0..k).min(side(k..self.cores()))
+    }
+
     /// Numbers in all cores: `sum_k m_k R_{k-1} n_k R_k`.
     pub fn parameters(&self) -> usize {
         self.offsets[self.cores()]
@@ -379,6 +393,14 @@ impl core::error::Error for ShapeError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn useful_ranks_are_those_of_the_unfoldings() {
+        let shape = TtShape::new(200 * 220 * 250, &[200, 220, 250], &[4, 2, 2], &[1, 32, 32, 1]).unwrap();
+        assert_eq!([0, 1, 2, 3].map(|k| shape.largest_useful_rank(k)), [1, 800, 500, 1]);
+        let huge = TtShape::new(1, &[1 << 20; 3], &[1 << 20, 1, 1], &[1, 1, 1, 1]).unwrap();
+        assert_eq!([1, 2].map(|k| huge.largest_useful_rank(k)), [1 << 40, 1 << 20]);
+    }
 
     #[test]
     fn a_table_of_a_million_million_rows_is_exact() {

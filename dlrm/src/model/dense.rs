@@ -79,6 +79,12 @@ impl<F: Number> Dense<F> {
         Self { bottom, top, interaction, chunks, rows, isa: Isa::from_env().unwrap_or(Isa::best()) }
     }
 
+    /// About how many numbers are held for each sample of the largest batch: outputs and gradients of all layers.
+    pub(super) fn numbers_of_a_sample(bottom: &Mlp<F>, top: &Mlp<F>, interaction: Interaction) -> usize {
+        let outputs = |mlp: &Mlp<F>| mlp.layers().iter().map(|layer| layer.outputs()).sum::<usize>();
+        2 * (outputs(bottom) + outputs(top) + interaction.width())
+    }
+
     /// Forward, and in training backward to the embeddings. Gives the sum of the losses, or in training the first number
     /// that is not finite, and the time of each phase.
     pub(super) fn pass(&mut self, batch: Batch<'_, F>, mode: Mode) -> (Result<f64, NonFinite>, DenseClock) {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use ttcore::{Backend, Mode, Real, Update};
+use ttcore::{Backend, Mode, Real, Update, check};
 use ttcore_cpu::Isa;
 
 use super::dense::{Batch, Dense};
@@ -38,11 +38,13 @@ impl<B: Backend<Float: Number>> DensePart<B> for Host<B> {
     fn new(on: &B, queue: &mut B::Queue, model: DenseModel<B::Float>) -> Result<Self, B::Error> {
         let DenseModel { bottom, top, interaction, largest_batch } = model;
         let width = interaction.dim * interaction.embeddings;
-        let len = largest_batch * width;
+        let len = largest_batch.saturating_mul(width);
+        let bytes = Dense::numbers_of_a_sample(&bottom, &top, interaction).saturating_mul(largest_batch);
+        check::memory("memory of the layers", bytes.saturating_mul(B::Float::BYTES))?;
         Ok(Self {
             embedded: Exchange::new(on, queue, len)?,
             grad_embedded: Exchange::new(on, queue, len)?,
-            probabilities: vec![B::Float::of(0.0); largest_batch],
+            probabilities: check::zeros("probabilities", largest_batch)?,
             dense: Dense::new(bottom, top, interaction, largest_batch),
             width,
         })

@@ -34,6 +34,15 @@ pub enum TrainError {
         /// Why.
         reason: String,
     },
+    /// A rank is larger than is of use to a table.
+    Rank {
+        /// Which table.
+        table: usize,
+        /// The rank.
+        rank: usize,
+        /// The largest useful one.
+        useful: usize,
+    },
     /// The method keeps the rows of the lowest numbers, but these are not the most popular.
     Numbering {
         /// A table of which they are not.
@@ -134,6 +143,10 @@ impl fmt::Display for TrainError {
                     "{lines} lines leave none to train on: the last seventh, or the last of several files, is held out"
                 )
             }
+            Self::Rank { table, rank, useful } => write!(
+                f,
+                "embedding table {table}: rank {rank} is above {useful}, the largest that a table of its factors can use"
+            ),
             Self::Table { table, reason } => write!(f, "embedding table {table}: {reason}"),
             Self::Data { table, categories, rows } => write!(
                 f,

@@ -106,7 +106,14 @@ impl TrainSettings {
             let held = budgeted.iter().find(|(table, ..)| *table == number).map(|&(_, method, held)| (method, held));
             match (self.tables.get(&number), held) {
                 (Some(&TableOverride::Dense { frozen }), _) => Ok(dense(frozen)),
-                (Some(TableOverride::Tt(given)), _) => tt(given, 0),
+                (Some(TableOverride::Tt(given)), _) => {
+                    let settings = tt(given, 0)?;
+                    // Asked for of this table: where one rank is for all, it may be too large for the small ones.
+                    match settings.excessive_rank().filter(|_| given.ranks.is_some()) {
+                        Some((rank, useful)) => Err(TrainError::Rank { table: number, rank, useful }),
+                        None => Ok(settings),
+                    }
+                }
                 (_, Some((_, Held::Dense))) => Ok(dense(self.tt.frozen)),
                 (_, Some((method, Held::Shared(lookup)))) => Ok(self.shared_table(rows, method, lookup)),
                 (_, Some((_, Held::Tt { rank, own_rows }))) => {

@@ -7,7 +7,7 @@
 //! [2]                             # the third categorical feature
 //! kind = "tt"                     # or "dense"
 //! rank = 32                       # one rank for all bonds, or ..
-//! # ranks = [16, 32]              # .. one for each bond between two cores
+//! # ranks = [16, 32]              # .. one for each bond between two cores; not the 1 at both ends
 //! row-factors = [200, 220, 250]   # one a core; their product is at least the rows of the table
 //! init = "sampled-gaussian"       # gaussian, uniform or signs
 //! scale = "isometric"             # calibrated or paper
@@ -209,6 +209,13 @@ fn parse_tt(table: usize, section: Table) -> Result<TtOverride, TableFileError> 
             "frozen" => tt.frozen = Some(get(table, &key, value)?),
             _ => return Err(TableFileError::Unknown { table, key, known: TT_KEYS }),
         }
+    }
+    if let Some([1, inner @ .., 1]) = tt.ranks.as_deref()
+        && !inner.is_empty()
+        && tt.row_factors.as_ref().is_none_or(|factors| factors.len() != inner.len() + 3)
+    {
+        let problem = format!("the ranks of 1 at both ends are left out: give those between two cores, {inner:?}");
+        return Err(TableFileError::Value { table, key: "ranks".to_owned(), problem });
     }
     Ok(tt)
 }

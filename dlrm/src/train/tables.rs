@@ -171,6 +171,15 @@ impl TableSettings {
         }
     }
 
+    /// The first rank that is above the largest useful one of the table's factors, and that one.
+    pub fn excessive_rank(&self) -> Option<(usize, usize)> {
+        let Self::Tt { rows, row_factors, col_factors, ranks, .. } = self else { return None };
+        // Ranks of 1, since those asked for may be more than can be counted.
+        let shape = TtShape::new(*rows, row_factors, col_factors, &vec![1; ranks.len()]).ok()?;
+        let useful = |k: usize| shape.largest_useful_rank(k);
+        ranks.iter().enumerate().find(|&(k, &rank)| rank > useful(k)).map(|(k, &rank)| (rank, useful(k)))
+    }
+
     /// What the learning rate of its rows is multiplied by; 1 for a dense table.
     pub fn lr_multiplier(&self) -> f64 {
         match self {

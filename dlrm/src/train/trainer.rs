@@ -81,8 +81,23 @@ impl<'d, B: Engine> Trainer<'d, B> {
         let split = data.split().clone();
         // No batch has more lines than there are.
         let largest = settings.batch_size.min(data.len());
-        let model =
-            Dlrm::new(backend, queue, settings.model()?, largest, settings.seed).map_err(TrainError::backend)?;
+        // Where there is no memory, ranks that are of no use are the likely cause.
+        let excessive = || {
+            let ranks = settings.tables.iter().enumerate().rev();
+            let rank = ranks.filter_map(|(table, settings)| Some((table, settings.excessive_rank()?)));
+            rank.max_by_key(|(_, (rank, useful))| rank - useful)
+        };
+        let model = match Dlrm::new(backend, queue, settings.model()?, largest, settings.seed) {
+            Err(error) => {
+                // The type of the error is the backend's; the sentence is that of `ttcore::Error::TooLarge`.
+                let no_memory = error.to_string().ends_with("would not fit in memory");
+                return Err(match excessive().filter(|_| no_memory) {
+                    Some((table, (rank, useful))) => TrainError::Rank { table, rank, useful },
+                    None => TrainError::backend(error),
+                });
+            }
+            Ok(model) => model,
+        };
         Ok(Self {
             model,
             order: Order::new(split.train.clone(), settings.seed),

@@ -71,6 +71,13 @@ pub enum BagsError {
         /// Number of lookups.
         lookups: usize,
     },
+    /// A weight is NaN or infinite.
+    WeightNotFinite {
+        /// Position in the weights.
+        position: usize,
+        /// `"NaN"`, `"infinity"` or `"-infinity"`.
+        value: &'static str,
+    },
 }
 
 impl fmt::Display for BagsError {
@@ -101,6 +108,7 @@ impl fmt::Display for BagsError {
                 write!(f, "the last offset, {offset} at position {position}, is not the end of {lookups} lookups")?;
                 from(f, base)
             }
+            Self::WeightNotFinite { position, value } => write!(f, "the weight at position {position} is {value}"),
             Self::WeightsLength { weights, lookups } => {
                 write!(f, "{weights} per-sample weights for {lookups} lookups")
             }

@@ -8,6 +8,7 @@ mod offsets;
 use core::fmt;
 use core::ops::Range;
 
+use crate::check::name_of;
 use crate::real::Real;
 use offsets::Bounds;
 
@@ -90,6 +91,11 @@ impl<'a, F: Real> Bags<'a, F> {
         let bounds = Bounds::new(offsets, lookups)?;
         if let Some(weights) = weights.filter(|w| w.len() != lookups) {
             return Err(BagsError::WeightsLength { weights: weights.len(), lookups });
+        }
+        if let Some(weights) = weights
+            && let Some(position) = weights.iter().position(|weight| !weight.is_finite())
+        {
+            return Err(BagsError::WeightNotFinite { position, value: name_of(weights[position]) });
         }
         Ok(Self { rows, indices: I::slice(indices), bounds, pooling, weights })
     }

@@ -69,9 +69,10 @@ impl<F: Real> Group<F> {
 
     pub(super) fn bytes(plan: &Layout) -> usize {
         // A hash table has room for 8/7 of its entries, rounded up to a power of two, and a control byte for each.
-        let buckets = (plan.lookups() * 8 / 7).next_power_of_two();
-        let map = buckets * (size_of::<(u64, usize)>() + 1);
-        plan.tables().len() * (plan.lookups() * (size_of::<u64>() + size_of::<Lookup<F>>()) + map)
+        let buckets = (plan.lookups().saturating_mul(8) / 7).checked_next_power_of_two().unwrap_or(usize::MAX);
+        let map = buckets.saturating_mul(size_of::<(u64, usize)>() + 1);
+        let lists = plan.lookups().saturating_mul(size_of::<u64>() + size_of::<Lookup<F>>());
+        plan.tables().len().saturating_mul(lists.saturating_add(map))
     }
 
     pub(super) fn fill<'a>(&mut self, plan: &Layout, bags: impl IntoIterator<Item = Bags<'a, F>>) -> Result<(), Error> {

@@ -157,22 +157,25 @@ impl<F: Real> Backend for Reference<F> {
         let dims = plan.tables().iter().map(Table::dim);
         Workspace {
             group: Group::<F>::bytes(plan),
-            saved: dims.map(|dim| plan.lookups() * dim * F::BYTES).sum(),
-            scratch: scratch_lens(plan).iter().sum::<usize>() * F::BYTES,
+            saved: check::total(dims.map(|dim| plan.lookups().saturating_mul(dim).saturating_mul(F::BYTES))),
+            scratch: check::total(scratch_lens(plan)).saturating_mul(F::BYTES),
         }
     }
 
     fn new_group(&self, _queue: &mut (), plan: &Layout) -> Result<Group<F>, Error> {
+        check::memory("memory of a batch", Self::workspace(plan).group)?;
         Ok(Group::new(plan))
     }
 
     fn new_saved(&self, _queue: &mut (), plan: &Layout) -> Result<Saved<F>, Error> {
+        check::memory("memory for backward", Self::workspace(plan).saved)?;
         let rows = plan.tables().iter().map(|table| Vec::with_capacity(plan.lookups() * table.dim()));
         Ok(Saved { layout: plan.clone(), stamp: Stamp::default(), rows: rows.collect() })
     }
 
     fn new_scratch(&self, _queue: &mut (), plan: &Layout) -> Result<Scratch<F>, Error> {
-        let [products, rows, cores] = scratch_lens(plan).map(|len| alloc::vec![F::zero(); len]);
+        let [products, rows, cores] = scratch_lens(plan).map(|len| check::zeros("scratch memory", len));
+        let (products, rows, cores) = (products?, rows?, cores?);
         Ok(Scratch { layout: plan.clone(), products, rows, cores })
     }
 
@@ -254,5 +257,9 @@ impl<F: Real> Backend for Reference<F> {
 /// Lengths of the products, rows and cores of [`Scratch`].
 fn scratch_lens(plan: &Layout) -> [usize; 3] {
     let max = |len: fn(&Table) -> usize| plan.tables().iter().map(len).max().unwrap_or(0);
-    [max(|t| t.cores().map_or(0, algebra::scratch_len)), plan.lookups() * max(Table::dim), max(Table::core_parameters)]
+    [
+        max(|t| t.cores().map_or(0, algebra::scratch_len)),
+        plan.lookups().saturating_mul(max(Table::dim)),
+        max(Table::core_parameters),
+    ]
 }

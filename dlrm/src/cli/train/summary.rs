@@ -59,6 +59,13 @@ fn tables(out: &mut impl Write, outcome: &Outcome) -> io::Result<()> {
             outcome.tt_rank
         )?,
     }
+    for (number, table) in outcome.tables.iter().enumerate() {
+        if let (Some(factors), Some(ranks)) = (&table.row_factors, &table.ranks) {
+            let inner = &ranks[1..ranks.len() - 1];
+            let (rows, factors, inner) = (table.rows, report::factors(factors), report::factors(inner));
+            writeln!(out, "    table {number:<4} {rows:>12} rows   factors {factors}   ranks {inner}")?;
+        }
+    }
     let shared = outcome.tables.iter().filter(|table| table.shared.is_some()).count();
     if shared > 0 {
         writeln!(out, "  in {shared} of them categories share rows (--table-method)")?;

@@ -23,7 +23,7 @@ impl<B: Backend> TableMemory<B> {
         for (number, config) in session.configs().enumerate() {
             // First, as the backend says in an error that there is no room for so many.
             let mut buffer = session.backend().alloc(queue, config.table.parameters())?;
-            let mut values = alloc::vec![<B::Float as Default>::default(); config.table.parameters()];
+            let mut values = check::zeros("table", config.table.parameters())?;
             config.draw(init::table_seed(seed, number), &mut values);
             session.backend().upload(queue, &values, B::view_mut(&mut buffer))?;
             params.push(buffer);

@@ -20,7 +20,7 @@ impl<B: Backend> EmbeddingBagCollection<B> {
         let Self { session, memory } = self;
         let params = B::view(&memory.params[table]);
         session.rows(queue, &mut memory.worker, table, params, rows, B::view_mut(&mut buffer))?;
-        let mut values = alloc::vec![<B::Float as Default>::default(); len];
+        let mut values = check::zeros("rows", len)?;
         session.backend().download(queue, B::view(&buffer), &mut values)?;
         Ok(values)
     }
@@ -31,7 +31,7 @@ impl<B: Backend> EmbeddingBagCollection<B> {
     ///
     /// [`Error::NoTable`], or the backend's.
     pub fn parameters(&self, queue: &mut B::Queue, table: usize) -> Result<Vec<B::Float>, B::Error> {
-        let mut values = alloc::vec![<B::Float as Default>::default(); self.config(table)?.table.parameters()];
+        let mut values = check::zeros("table", self.config(table)?.table.parameters())?;
         self.backend().download(queue, self.parameters_view(table)?, &mut values)?;
         Ok(values)
     }
@@ -93,7 +93,7 @@ impl<B: Backend> EmbeddingBagCollection<B> {
     ///
     /// [`Error::NoTable`], or the backend's.
     pub fn state(&self, queue: &mut B::Queue, table: usize) -> Result<Vec<B::Float>, B::Error> {
-        let mut values = alloc::vec![<B::Float as Default>::default(); self.config(table)?.state_layout().len()];
+        let mut values = check::zeros("state", self.config(table)?.state_layout().len())?;
         self.backend().download(queue, self.state_view(table)?, &mut values)?;
         Ok(values)
     }

@@ -177,6 +177,8 @@ impl<B: Backend> Session<B> {
     pub fn batch(&self, queue: &mut B::Queue) -> Result<Batch<B>, B::Error> {
         let room =
             |known: &Known| Addresses::with_capacity(known.cache.as_ref().map_or(0, |_| self.layout().lookups()));
+        let cached = self.tables.iter().filter(|known| known.cache.is_some()).count();
+        check::memory("memory of a batch", self.layout().lookups().saturating_mul(size_of::<u64>() * cached))?;
         Ok(Batch {
             plan: self.plan.clone(),
             group: self.backend.new_group(queue, &self.plan)?,

@@ -112,11 +112,12 @@ impl<B: Backend> Session<B> {
     }
 
     /// Computes the gradients of all tables and applies their rules, in one pass. Frozen tables stay as they are.
-    /// `grad_weights` as in [`Backend::backward`].
+    /// `grad_weights` as in [`Backend::backward`]. A gradient that is not finite makes parameters so; it is not looked for here:
+    /// [`check::finite`](crate::check::finite) does.
     ///
     /// # Errors
     ///
-    /// As [`Session::backward`].
+    /// As [`Session::backward`]; [`Error::Setting`] for a learning rate that is not finite. Nothing is updated then.
     // What a step works on, one by one, is what makes it lend itself: all of it is the caller's.
     #[allow(clippy::too_many_arguments)]
     pub fn step<'a>(
@@ -129,6 +130,9 @@ impl<B: Backend> Session<B> {
         lr: f64,
         grad_weights: Option<B::ViewMut<'_>>,
     ) -> Result<(), B::Error> {
+        if !lr.is_finite() {
+            return Err(Error::Setting { what: "learning rate", table: 0, value: lr }.into());
+        }
         let step = self.steps() + 1;
         let sinks = tables.into_iter().enumerate().map(|(number, TableMut { params, state })| {
             // One too many is the backend's to refuse.

@@ -85,7 +85,7 @@ impl<B: Backend> Session<B> {
         let params = B::read_only(B::reborrow(&mut table.params));
         let wanted = Expand { table: number, params, rows: &rows, out: B::view_mut(&mut buffer) };
         self.expand(queue, worker, wanted)?;
-        let mut values = alloc::vec![<B::Float as Default>::default(); len];
+        let mut values = check::zeros("cached rows", len)?;
         self.backend.download(queue, B::view(&buffer), &mut values)?;
         for (slot, value) in slots.into_iter().zip(values.chunks_exact(shape.dim())) {
             let start = shape.core_parameters() + slot * shape.dim();
