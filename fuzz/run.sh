@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 seconds=${1:-60}
 targets=("${@:2}")
-[ ${#targets[@]} -gt 0 ] || targets=(shapes bags criteo prepared checkpoint settings cpu cache)
+[ ${#targets[@]} -gt 0 ] || targets=(shapes bags criteo prepared vocabulary checkpoint settings cpu cache)
 toolchain=${FUZZ_TOOLCHAIN:-nightly}
 triple=$(rustc "+$toolchain" -vV | sed -n 's/^host: //p')
 

@@ -6,6 +6,7 @@
 //! | [`bags`] | indices, offsets, weights of all four integer types | accepted exactly if valid; errors point at what is wrong |
 //! | [`criteo`] | lines, plain or gzip | the samples are those of a naive reader, or the same line is refused |
 //! | [`prepared`] | a prepared data set, from scratch or a valid one edited | a typed error, or every row can be read or is named |
+//! | [`vocabulary`](mod@vocabulary) | a vocabulary, from scratch or a valid one edited | a typed error, or every value has an index of its table, or none |
 //! | [`checkpoint`] | a checkpoint, from scratch or a valid one edited | a typed error, or training goes on from it |
 //! | [`settings`] | a file of tables | a typed error, or settings that hold what it says |
 //! | [`cpu`] | tables, batches, an update rule | the CPU backend computes what the reference does |
@@ -26,12 +27,13 @@ pub mod numbers;
 pub mod prepared;
 pub mod settings;
 pub mod shapes;
+pub mod vocabulary;
 
 /// A target: what it does with an input.
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("shapes", shapes::run),
     ("bags", bags::run),
     ("criteo", criteo::run),
@@ -40,4 +42,5 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("settings", settings::run),
     ("cpu", cpu::run),
     ("cache", cache::run),
+    ("vocabulary", vocabulary::run),
 ];

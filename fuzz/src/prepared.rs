@@ -1,17 +1,17 @@
-//! Prepared data sets: `header.bin` and `rows.bin`.
+//! Prepared data sets: `header.bin` and `rows.bin`, beside a sound `vocabulary.bin`.
 
 use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
 
 use arbitrary::Arbitrary;
-use dlrm::data::{Batch, CATEGORICAL, DENSE, Dataset, ReadSettings, RowFault, prepare};
+use dlrm::data::{Batch, CATEGORICAL, DENSE, Dataset, ReadSettings, RowFault, UNSEEN, Vocabulary, prepare};
 
 use crate::edit::{Edit, apply, put, repair_checksum};
 use crate::numbers::{Int, decode};
 
 /// Where the length of the rows stands in a header, and where the fields of eight bytes begin.
-const BYTES: usize = 16 + 8 * (10 + CATEGORICAL + 2);
+const BYTES: usize = 16 + 8 * (10 + CATEGORICAL + 2 + CATEGORICAL + 2);
 const FIELDS: usize = 16;
 /// Rows that are made to fit a header have at most so many bytes.
 const MOST_BYTES: u64 = 1 << 18;
@@ -36,6 +36,7 @@ struct Edits {
 struct Files {
     header: Vec<u8>,
     rows: Vec<u8>,
+    vocabulary: Vec<u8>,
 }
 
 /// Opens a data set and reads all of it. The first byte says what the others are: 0, a header; 1, a header without its
@@ -91,13 +92,13 @@ fn valid() -> &'static [Files; 2] {
             fs::write(&file, text).expect("written");
             prepare(&[file], &directory, &ReadSettings::default(), false, |_| ()).expect("lines");
             let read = |name| fs::read(directory.join(name)).expect("prepared");
-            Files { header: read("header.bin"), rows: read("rows.bin") }
+            Files { header: read("header.bin"), rows: read("rows.bin"), vocabulary: read(Vocabulary::FILE) }
         })
     })
 }
 
 fn edited(edits: &Edits, valid: &Files) -> Files {
-    let Files { mut header, mut rows } = valid.clone();
+    let Files { mut header, mut rows, vocabulary } = valid.clone();
     for &(field, value) in &edits.fields {
         put(&mut header, FIELDS + 8 * usize::from(field), value.u64());
     }
@@ -110,7 +111,7 @@ fn edited(edits: &Edits, valid: &Files) -> Files {
     if let Some(length) = length.filter(|&length| edits.fit && length <= MOST_BYTES) {
         rows.resize(length as usize, 0x3c);
     }
-    Files { header, rows }
+    Files { header, rows, vocabulary }
 }
 
 /// Makes the length and the checksum of a header right.
@@ -125,6 +126,7 @@ fn repair(header: &mut [u8]) {
 fn write(folder: &Path, files: &Files) {
     fs::write(folder.join("header.bin"), &files.header).expect("written");
     fs::write(folder.join("rows.bin"), &files.rows).expect("written");
+    fs::write(folder.join(Vocabulary::FILE), &files.vocabulary).expect("written");
 }
 
 /// Reads every row: it holds what the header allows, or is named.
@@ -133,13 +135,20 @@ fn read(data: &Dataset) {
     assert!(header.rows > 0 && header.positives <= header.rows as u64 && !data.is_empty());
     assert_eq!((split.train.start, split.validation.end), (0, data.len()));
     assert_eq!((split.train.end, split.test.end), (split.test.start, split.validation.start));
-    assert!(tables.iter().all(|&rows| rows > 0 && rows <= data.len() as u64));
+    // Tables take no memory that rows or the vocabulary do not account for.
+    match (data.vocabulary(), &header.vocabulary) {
+        (Some(vocabulary), Some(_)) => assert_eq!(vocabulary.table_rows(), tables),
+        (None, None) => assert!(tables.iter().all(|&rows| rows > 0 && rows <= data.len() as u64)),
+        other => panic!("{other:?}"),
+    }
+    let unseen = header.has_unseen();
     let mut batch = Batch::default();
     for row in 0..data.len() {
         assert!(data.label(row) == 0.0 || data.label(row) == 1.0);
         match data.fill_batch([row].into_iter(), &mut batch) {
             Ok(()) => {
-                assert!(batch.indices.iter().zip(tables).all(|(index, rows)| u64::from(index[0]) < rows));
+                let sound = |index: u32, rows| u64::from(index) < rows || unseen && index == UNSEEN;
+                assert!(batch.indices.iter().zip(tables).all(|(index, rows)| sound(index[0], rows)));
                 assert!(batch.dense.iter().all(|count| count.is_finite() && *count >= 0.0));
                 assert_eq!(batch.labels, [data.label(row)]);
             }

@@ -1,5 +1,6 @@
 //! The ends of what can be asked for: each works, and is what the reference says, or gives the error that names it.
 
+use dlrm::data::UNSEEN;
 use dlrm::model::{Dlrm, ModelConfig, Samples, StepError};
 use ttcore::{
     Backend, Bags, BagsError, EmbeddingBagCollection, Error, Index, Layout, Mode, Offsets, Pooling, Reference, Rule,
@@ -147,17 +148,17 @@ fn indices_at_every_boundary_of_a_model() {
     let config = ModelConfig::new(4, vec![2, 4], vec![7, 1], vec![table.clone(), table]).expect("a model");
     let mut queue = Threads::one();
     let mut model = Dlrm::new(Cpu::<f32>::new().expect("a backend"), &mut queue, config, 2, 1).expect("a model");
-    for index in [0, 9, 10, 11, u32::MAX] {
+    for index in [0, 9, 10, 11, u32::MAX - 1, UNSEEN] {
         let samples = Samples { dense: &[0.5; 4], indices: &[vec![0, 9], vec![9, index]], labels: &[1.0, 0.0] };
         let error = match model.train_step(&mut queue, samples, 0.1) {
             Ok(loss) => {
-                assert!(index < 10 && loss.is_finite());
+                assert!((index < 10 || index == UNSEEN) && loss.is_finite());
                 continue;
             }
             Err(StepError::Backend(error)) => error,
             Err(other) => panic!("{other}"),
         };
-        assert!(index >= 10);
+        assert!(index >= 10 && index != UNSEEN);
         let want = BagsError::IndexOutOfRange { position: 1, index: index.into(), rows };
         assert!(matches!(&error, Error::Bags { table: Some(1), error } if *error == want), "{error}");
     }
