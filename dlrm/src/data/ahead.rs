@@ -15,12 +15,12 @@ const AHEAD: usize = 2;
 
 /// Hands the texts, one after the other, to `take` in blocks of whole lines, with the number of the text, and `None` at the end
 /// of each. They are read, and decompressed, beside it.
-pub(super) fn each_block(
+pub(super) fn each_block<E: From<DataError>>(
     texts: Vec<Text<'_>>,
     names: &[PathBuf],
     size: usize,
-    mut take: impl FnMut(usize, Option<&[u8]>) -> Result<(), DataError>,
-) -> Result<(), DataError> {
+    mut take: impl FnMut(usize, Option<&[u8]>) -> Result<(), E>,
+) -> Result<(), E> {
     thread::scope(|scope| {
         let (full, blocks) = mpsc::sync_channel(AHEAD);
         let (empty, used) = mpsc::channel::<Vec<u8>>();

@@ -2,7 +2,7 @@
 //! grow with the lines.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
@@ -111,8 +111,8 @@ impl fmt::Debug for Source<'_> {
     }
 }
 
-/// Reads lines and hands them to `take`, in order, in batches of at most `most` records, on the threads of the current rayon
-/// pool. Whether lines have a label, the first of each file says.
+/// Reads lines and hands them to `take`, in order, in batches of at most `most` records, with how far it is, on the threads of the
+/// current rayon pool. Whether lines have a label, the first of each file says.
 ///
 /// # Errors
 ///
@@ -121,8 +121,7 @@ pub fn stream<E: From<DataError>>(
     source: Source<'_>,
     vocabulary: &Vocabulary,
     most: usize,
-    mut take: impl FnMut(&Path, &StreamedLines) -> Result<(), E>,
-    mut progress: impl FnMut(ReadProgress),
+    mut take: impl FnMut(&Path, &StreamedLines, ReadProgress) -> Result<(), E>,
 ) -> Result<(), E> {
     let Input { sources, total, read } = match source {
         Source::Files(paths) => Input::files(paths)?,
@@ -131,17 +130,11 @@ pub fn stream<E: From<DataError>>(
     let (names, texts): (Vec<_>, Vec<_>) = sources.into_iter().map(|source| (source.name, source.text)).unzip();
     let (mut file_lines, mut all, mut labelled) = (0, 0, None);
     let mut chunks: Vec<StreamedLines> = Vec::new();
-    // An error of `take` cannot leave through the reading, which has its own.
-    let mut ended = None;
-    let stop = |name: &PathBuf| DataError::new(name, io::Error::from(io::ErrorKind::Interrupted));
-    let outcome = each_block(texts, &names, BLOCK, |file, block| {
+    each_block(texts, &names, BLOCK, |file, block| {
         let Some(block) = block else {
             labelled = None;
-            return if std::mem::take(&mut file_lines) > 0 {
-                Ok(())
-            } else {
-                Err(DataError::new(&names[file], DataErrorKind::Empty))
-            };
+            let any = std::mem::take(&mut file_lines) > 0;
+            return if any { Ok(()) } else { Err(DataError::new(&names[file], DataErrorKind::Empty).into()) };
         };
         let labelled = *labelled.get_or_insert_with(|| lines(block).next().is_none_or(is_labelled));
         let pieces = pieces(block, (block.len() / PIECE).clamp(1, PIECES * rayon::current_num_threads()));
@@ -151,24 +144,16 @@ pub fn stream<E: From<DataError>>(
         }
         let chunks = &mut chunks[..pieces.len()];
         let mut firsts = Vec::with_capacity(counts.len());
-        for count in counts {
+        for &count in &counts {
             firsts.push(file_lines + 1);
             file_lines += count as u64;
-            all += count as u64;
         }
         let work = chunks.par_iter_mut().zip(pieces).zip(firsts);
         work.for_each(|((chunk, text), first)| chunk.read(text, first, labelled, vocabulary, most));
-        for chunk in &*chunks {
-            if let Err(error) = take(&names[file], chunk) {
-                ended = Some(error);
-                return Err(stop(&names[file]));
-            }
+        for (chunk, count) in chunks.iter().zip(counts) {
+            all += count as u64;
+            take(&names[file], chunk, ReadProgress { read: read.load(Ordering::Relaxed), total, lines: all })?;
         }
-        progress(ReadProgress { read: read.load(Ordering::Relaxed), total, lines: all });
         Ok(())
-    });
-    match ended {
-        Some(error) => Err(error),
-        None => Ok(outcome?),
-    }
+    })
 }

@@ -1,13 +1,12 @@
 //! Files of lines to a text of probabilities, as a stream.
 
 use std::io::Write;
-use std::path::Path;
 
 use serde::Serialize;
 use ttcore::Real;
 
 use super::{PredictError, Predictor};
-use crate::data::{DataError, ReadProgress, Source, StreamedLines, stream};
+use crate::data::{DataError, ReadProgress, Source, stream};
 use crate::model::Engine;
 
 /// How lines are gone through.
@@ -43,12 +42,9 @@ pub fn predict_lines<B: Engine>(
     mut progress: impl FnMut(ReadProgress) -> bool,
 ) -> Result<Predicted, PredictError> {
     let vocabulary = predictor.vocabulary().clone();
-    let (mut predicted, mut go_on) = (Predicted::default(), true);
-    let most = predictor.largest_batch();
-    let (mut text, cell) = (Vec::new(), std::cell::Cell::new(true));
-    let take = |name: &Path, lines: &StreamedLines| {
-        go_on &= cell.get();
-        if !go_on {
+    let (mut predicted, mut text, most) = (Predicted::default(), Vec::new(), predictor.largest_batch());
+    stream(source, &vocabulary, most, |name, lines, far| {
+        if !progress(far) {
             return Err(PredictError::Interrupted);
         }
         if let Some((_, error)) = lines.bad().first().filter(|_| !settings.skip_bad) {
@@ -71,8 +67,7 @@ pub fn predict_lines<B: Engine>(
         predicted.skipped += lines.bad().len() as u64;
         predicted.unseen += lines.unseen();
         out.write_all(&text).map_err(PredictError::Write)
-    };
-    stream(source, &vocabulary, most, take, |far| cell.set(progress(far)))?;
+    })?;
     out.flush().map_err(PredictError::Write)?;
     Ok(predicted)
 }
