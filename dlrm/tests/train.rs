@@ -87,7 +87,7 @@ fn a_model_evaluates_to_what_its_training_said() {
 }
 
 #[test]
-fn other_data_is_told_or_refused() {
+fn other_data_is_numbered_as_the_models_own() {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, lines| {
         let path = folder.path().join(name);
@@ -112,9 +112,11 @@ fn other_data_is_told_or_refused() {
         "--json",
     ]);
     let model = kept.join("final.safetensors");
-    let said = output(&["eval", "--checkpoint", text(&model), "--data", text(&fewer)]);
-    assert!(said.status.success() && stderr(&said).contains("warning: the model was trained on other data"));
-    fails(&["eval", "--checkpoint", text(&model), "--data", text(&more)], 1, &["categories for table 0", "the model"]);
+    for other in [&fewer, &more] {
+        let evaluated = json(&["eval", "--checkpoint", text(&model), "--data", text(other), "--json"]);
+        assert!(evaluated["same_data"] == false && evaluated["auc"].is_number(), "{evaluated}");
+    }
+    assert_eq!(json(&["eval", "--checkpoint", text(&model), "--data", text(&data), "--json"])["same_data"], true);
     fails(&["eval", "--checkpoint", text(&model)], 1, &["--data"]);
 }
 
@@ -291,7 +293,7 @@ fn options_that_do_not_go_together_are_refused() {
         ("--bottom 13", 1, "bottom MLP"),
         ("--top 8-2", 1, "top MLP"),
         ("--cache-fraction 1.5", 1, "cache fraction"),
-        ("--cache-warmup -1", 2, ""),
+        ("--cache-warmup -1", 1, "cache warm-up must be from 0 to 1"),
         ("--lr-warmup-steps 10 --lr-decay-start 5 --lr-decay-steps 5", 1, "decay"),
         ("--optimizer adagrad --eps nan", 1, "eps"),
         ("--log no/such/folder/run.jsonl", 1, "no/such/folder/run.jsonl"),
