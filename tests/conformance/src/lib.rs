@@ -69,7 +69,7 @@ macro_rules! conformance {
                 every_form_of_a_batch_is_the_same_batch, one_lookup_a_bag_needs_no_offsets, empty_bags_are_zeros,
                 skipped_lookups_count_for_nothing;
             sinks: accumulate_adds, fused_is_accumulate_then_apply, every_table_has_its_own_sink,
-                every_touched_slice_gets_its_gradient, a_zero_gradient_moves_nothing, a_square_that_underflows_moves_nothing;
+                every_touched_slice_gets_its_gradient, a_zero_gradient_moves_nothing, a_square_that_underflows_makes_nothing_infinite;
             overwrite: is_accumulate_into_zeros, beside_other_sinks, an_empty_batch_gives_zeros, of_a_large_table,
                 touched_is_where_lookups_are, touched_of_nothing, gradients_of_other_lengths;
             runs: same_bits_every_time, two_batches_at_once, backward_twice, other_weights_are_seen_or_refused;

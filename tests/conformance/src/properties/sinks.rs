@@ -146,9 +146,9 @@ pub fn every_touched_slice_gets_its_gradient<B: Backend>(device: &Device<B>) {
     });
 }
 
-/// A gradient whose square is zero in the type of numbers moves nothing where a rule divides by a root alone: no number becomes
-/// infinite.
-pub fn a_square_that_underflows_moves_nothing<B: Backend>(device: &Device<B>) {
+/// A gradient whose square is zero in the type of numbers makes no number infinite where a rule divides by a root alone. (Where
+/// more digits are kept on the way, it may be a step.)
+pub fn a_square_that_underflows_makes_nothing_infinite<B: Backend>(device: &Device<B>) {
     let (adagrad, adam) = (Rule::Adagrad { eps: 0.0 }, Rule::Adam { beta1: 0.9, beta2: 0.999, eps: 0.0 });
     let norm = CoreRule::AdagradNorm { eps: 0.0 };
     let rules = (prop::sample::select(vec![adagrad, adam]), prop::sample::select(vec![CoreRule::ElementWise, norm]));
@@ -161,7 +161,8 @@ pub fn a_square_that_underflows_moves_nothing<B: Backend>(device: &Device<B>) {
         // Powers of two, exact in either type.
         let tiny = 2f64.powi(if B::Float::BYTES == 4 { -100 } else { -600 });
         harness.update(&mut params, &mut state, update, &vec![tiny; case.outputs()]);
-        assert_same("parameters", &params.concat(), &case.params().concat());
+        let numbers = params.concat().into_iter().chain(state.concat());
+        assert!(numbers.into_iter().all(f64::is_finite), "{params:?} {state:?}");
     });
 }
 
