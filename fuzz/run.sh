@@ -19,7 +19,7 @@ RUSTFLAGS="${coverage[*]}" cargo "+$toolchain" build --release --locked --target
     "${targets[@]/#/--bin=}"
 
 # Bytes of an input at most: as many as it takes to say something.
-declare -A longest=([shapes]=512 [bags]=512 [criteo]=8192 [prepared]=8192 [checkpoint]=24576 [settings]=2048 [cpu]=1024
+declare -A longest=([shapes]=512 [bags]=512 [criteo]=8192 [prepared]=8192 [vocabulary]=8192 [checkpoint]=24576 [settings]=2048 [cpu]=1024
     [cache]=1024)
 rows=()
 failed=0
