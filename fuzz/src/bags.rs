@@ -90,13 +90,14 @@ fn check<I: Index>(input: &Input, indices: &[I], offsets: &[I], end_of_all: I) {
             entry(0) == base && base >= 0 && rising && end
         }
     };
-    let weights_fit = weights.is_none_or(|weights| weights.len() == lookups);
+    let weights_fit =
+        weights.is_none_or(|weights| weights.len() == lookups && weights.iter().all(|weight| weight.is_finite()));
     let valid = (0..lookups).all(is_row) && bounds_are_right && weights_fit;
     let batch = match result {
         Ok(batch) => batch,
         Err(error) => {
             assert!(!valid, "{error}: {input:?}");
-            return points_at(error, rows, indices, offsets, weights.map_or(0, <[f32]>::len));
+            return points_at(error, rows, indices, offsets, weights.unwrap_or_default());
         }
     };
 
@@ -132,7 +133,7 @@ fn check<I: Index>(input: &Input, indices: &[I], offsets: &[I], end_of_all: I) {
 }
 
 /// That an error names what is wrong.
-fn points_at<I: Index>(error: BagsError, rows: u64, indices: &[I], offsets: &[I], given: usize) {
+fn points_at<I: Index>(error: BagsError, rows: u64, indices: &[I], offsets: &[I], given: &[f32]) {
     let entry = |at: usize| offsets[at].to_i128();
     match error {
         BagsError::IndexOutOfRange { position, index, rows: of } => {
@@ -156,7 +157,11 @@ fn points_at<I: Index>(error: BagsError, rows: u64, indices: &[I], offsets: &[I]
             assert!(position + 1 == offsets.len() && entry(position) == offset && offset - base != lookups as i128);
         }
         BagsError::WeightsLength { weights, lookups } => {
-            assert!(weights == given && lookups == indices.len() && weights != lookups);
+            assert!(weights == given.len() && lookups == indices.len() && weights != lookups);
+        }
+        BagsError::WeightNotFinite { position, value } => {
+            let names = if given[position].is_nan() { "NaN" } else { "infinity" };
+            assert!(!given[position].is_finite() && value.ends_with(names) && given.len() == indices.len());
         }
         other => panic!("an error that is not known here: {other}"),
     }
