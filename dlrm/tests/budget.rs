@@ -46,7 +46,7 @@ fn bytes_are_kept_and_reported() {
         run(&data, settings, &RunOptions::default(), &mut Stop::default(), 1).expect("a run")
     };
     let all = outcome(&dense);
-    let largest = settings().counted_tables(&data.table_rows());
+    let largest = settings().counted_tables(data.table_rows());
     assert!(largest.is_empty(), "a tensor train needs no counts");
     let mut rows = data.table_rows().to_vec();
     rows.sort_unstable_by(|a, b| b.cmp(a));
@@ -191,7 +191,7 @@ fn cases() -> impl Strategy<Value = Case> {
 
 impl Case {
     fn samples(&self) -> Samples<'_, f64> {
-        Samples { dense: &self.dense, indices: &self.indices, labels: &self.labels }
+        Samples { dense: &self.dense, indices: &self.indices, offsets: &[], weights: &[], labels: &self.labels }
     }
 
     fn model<B: Engine<Float = f64>>(&self, backend: B, queue: &mut B::Queue) -> Dlrm<B> {
@@ -207,8 +207,8 @@ impl Case {
             }
         };
         let features = vec![
-            Feature { categories: self.categories, lookup: self.lookup },
-            Feature { categories: 5, lookup: Lookup::Direct },
+            Feature { categories: self.categories, lookup: self.lookup, longest: 1 },
+            Feature { categories: 5, lookup: Lookup::Direct, longest: 1 },
         ];
         let tables = vec![table, TableConfig::dense(5, DIM).expect("a table")];
         let config = ModelConfig::with_features(DIM, vec![FEATURES, DIM], vec![7, 3, 1], tables, features);

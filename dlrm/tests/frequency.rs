@@ -73,7 +73,7 @@ fn buckets_come_to_the_whole() {
 
 /// Rows of the model's tables.
 fn settings_rows(data: &Dataset) -> Vec<u64> {
-    let settings = settings().resolve(&data.table_rows(), data.split().train.len()).expect("settings");
+    let settings = settings().resolve(data.table_rows(), data.split().train.len()).expect("settings");
     settings.tables.iter().map(|table| table.rows()).collect()
 }
 

@@ -34,7 +34,7 @@ impl<F: Number> Data<F> {
     }
 
     fn samples(&self) -> Samples<'_, F> {
-        Samples { dense: &self.dense, indices: &self.indices, labels: &self.labels }
+        Samples { dense: &self.dense, indices: &self.indices, offsets: &[], weights: &[], labels: &self.labels }
     }
 }
 
@@ -365,7 +365,7 @@ fn a_model_that_diverges_stops_in_either_way_and_no_checkpoint_has_it() {
 fn a_model_that_is_not_finite_is_neither_written_nor_given_metrics() {
     let (folder, data) = (tempfile::tempdir().expect("a folder"), lines());
     let mut queue = Threads::one();
-    let settings = settings().resolve(&data.table_rows(), data.split().train.len()).expect("settings");
+    let settings = settings().resolve(data.table_rows(), data.split().train.len()).expect("settings");
     let backend = Cpu::<f32>::new().expect("a backend");
     let mut trainer = Trainer::new(backend, &mut queue, &data, DataIdentity::of(&data), settings).expect("a trainer");
     let kept = dlrm::checkpoint::Folder::open(folder.path(), 2).expect("a folder");

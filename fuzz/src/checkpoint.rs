@@ -97,7 +97,7 @@ fn valid() -> &'static [Vec<u8>; 2] {
                 (settings.cache.fraction, settings.cache.refresh) = (0.1, 1);
             }
             let data = data();
-            let settings = settings.resolve(&data.table_rows(), data.split().train.len()).expect("a model");
+            let settings = settings.resolve(data.table_rows(), data.split().train.len()).expect("a model");
             let identity = DataIdentity::of(data);
             let mut run = Run::new(Reference::new(), &mut (), data, identity, settings).expect("a model");
             (0..ITERATIONS).for_each(|_| drop(run.step(&mut ()).expect("a step")));

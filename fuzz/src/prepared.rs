@@ -147,7 +147,7 @@ fn read(data: &Dataset) {
         assert!(data.label(row) == 0.0 || data.label(row) == 1.0);
         match data.fill_batch([row].into_iter(), &mut batch) {
             Ok(()) => {
-                let sound = |index: u32, rows| u64::from(index) < rows || unseen && index == UNSEEN;
+                let sound = |index: u32, rows: &u64| u64::from(index) < *rows || unseen && index == UNSEEN;
                 assert!(batch.indices.iter().zip(tables).all(|(index, rows)| sound(index[0], rows)));
                 assert!(batch.dense.iter().all(|count| count.is_finite() && *count >= 0.0));
                 assert_eq!(batch.labels, [data.label(row)]);

@@ -84,6 +84,8 @@ impl Batches {
         Samples {
             dense: &self.dense[number * batch * DENSE..][..batch * DENSE],
             indices: &self.indices[number],
+            offsets: &[],
+            weights: &[],
             labels: &self.labels[number * batch..][..batch],
         }
     }
@@ -142,7 +144,7 @@ mod tests {
         assert_ne!(batches, Batches::generate(&Settings { seed: 1, ..settings }, 3).expect("batches"));
         let mut positive = 0.0;
         for number in 0..batches.len() {
-            let Samples { dense, indices, labels } = batches.samples(number);
+            let Samples { dense, indices, labels, .. } = batches.samples(number);
             assert_eq!((dense.len(), indices.len(), labels.len()), (50 * 13, 26, 50));
             assert!(dense.iter().all(|x| (0.0..=LARGEST).contains(x)));
             for (indices, &rows) in indices.iter().zip(settings.preset.table_rows()) {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dlrm::data::{DataError, Dataset, Numbering, ReadSettings, Synthetic, Vocabulary};
+use dlrm::data::{DataError, Dataset, Numbering, ReadSettings, Schema, Synthetic, Vocabulary};
 use indicatif::ProgressBar;
 
 /// Reads a data set.
@@ -21,7 +21,7 @@ pub(super) fn make(lines: u64, seed: u64, numbering: Numbering) -> Result<Datase
 
 /// Reads a data set if there is one, and makes lines otherwise. Lines are numbered as wanted; a prepared directory is as it is.
 pub(super) fn read_or_make(
-    path: Option<&PathBuf>,
+    (path, schema): (Option<&PathBuf>, Option<&PathBuf>),
     lines: u64,
     seed: u64,
     numbering: Numbering,
@@ -29,7 +29,8 @@ pub(super) fn read_or_make(
     match path {
         Some(path) if path.is_dir() => read(path),
         Some(path) => {
-            let settings = ReadSettings { numbering, ..ReadSettings::default() };
+            let schema = schema.map(Schema::open).transpose()?.map(Arc::new);
+            let settings = ReadSettings { numbering, schema, ..ReadSettings::default() };
             reading(format!("reading {}", path.display()), || Dataset::read(&[path], &settings))
         }
         None => make(lines, seed, numbering),
@@ -48,6 +49,7 @@ fn reading(message: String, read: impl FnOnce() -> Result<Dataset, DataError>) -
     let data = read();
     spinner.finish_and_clear();
     let data = data?;
-    eprintln!("{} lines, {} categories in 26 tables", data.len(), data.table_rows().iter().sum::<u64>());
+    let rows = data.table_rows();
+    eprintln!("{} lines, {} categories in {} tables", data.len(), rows.iter().sum::<u64>(), rows.len());
     Ok(data)
 }

@@ -148,7 +148,7 @@ fn numbered(args: &Args, trained_on: &DataIdentity, seed: u64) -> Result<Dataset
         vocabulary.verify(folder)?;
         return Ok(data::read_numbered(path, vocabulary)?);
     }
-    let data = data::read_or_make(path, trained_on.lines as u64, seed, Numbering::Appearance)?;
+    let data = data::read_or_make((path, None), trained_on.lines as u64, seed, Numbering::Appearance)?;
     // Lines of a model whose method needs it were numbered by popularity; a prepared directory is as it is.
     if path.is_none_or(|path| !path.is_dir()) && DataIdentity::of(&data).difference(trained_on).is_some() {
         let renumbered = data.by_popularity()?;

@@ -8,6 +8,7 @@ mod console;
 mod data;
 mod eval;
 mod export;
+mod inspect;
 mod interrupt;
 mod log;
 mod memory;
@@ -46,6 +47,7 @@ enum Command {
     Eval(eval::Args),
     Export(export::Args),
     Predict(predict::Args),
+    Inspect(inspect::Args),
     Prepare(prepare::Args),
     Synth(synth::Args),
     Shapes(shapes::Args),
@@ -63,6 +65,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Eval(args) => eval::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Prepare(args) => prepare::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Shapes(args) => shapes::run(&args),

@@ -126,11 +126,12 @@ fn tell(args: &Args, summary: &Summary) -> Result<(), serde_json::Error> {
     if args.json {
         eprintln!("{}", serde_json::to_string(&summary)?);
     } else {
-        let Summary { predicted: Predicted { lines, skipped, unseen }, seconds, lines_per_second } = *summary;
+        let Summary { predicted: Predicted { lines, skipped, unseen, cut }, seconds, lines_per_second } = *summary;
         let skipped =
             if skipped > 0 { format!(", {} of them skipped", report::grouped(skipped)) } else { String::new() };
+        let cut = if cut > 0 { format!(", {} left out of long lists", report::grouped(cut)) } else { String::new() };
         eprintln!(
-            "{} lines{skipped}, {} values unseen in training, {seconds:.1} s, {lines_per_second:.0} lines/s",
+            "{} lines{skipped}, {} values unseen in training{cut}, {seconds:.1} s, {lines_per_second:.0} lines/s",
             report::grouped(lines),
             report::grouped(unseen)
         );

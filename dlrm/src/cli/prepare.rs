@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use clap::Args as ClapArgs;
 use dlrm::data::{
-    CATEGORICAL, DataError, Dataset, Header, Ingested, Numbering, ReadSettings, Vocabulary, names_out_of_order, prepare,
+    DataError, Dataset, Header, Ingested, Numbering, ReadSettings, Schema, Vocabulary, names_out_of_order, prepare,
 };
 use serde::Serialize;
 
@@ -30,6 +30,7 @@ use super::report;
   dlrm prepare day_{0..23}.gz -o terabyte --max-ind-range 10000000 --sub-sample 0.875
   dlrm prepare train.txt -o kaggle --skip-bad        malformed lines are counted, not the end
   dlrm prepare new.txt -o new --vocabulary kaggle    numbers that mean the same, for a model of kaggle
+  dlrm prepare clicks.csv --schema clicks.toml -o clicks  other columns: see dlrm inspect
   dlrm prepare --verify kaggle                       read it all and compare checksums
   dlrm train --data kaggle                           then train on it"
 )]
@@ -65,11 +66,14 @@ pub(super) struct Args {
     /// Number values as this prepared directory, folder of checkpoints or exported model does, for a model trained on it
     #[arg(long, value_name = "DIR", conflicts_with_all = ["max_ind_range", "numbering", "min_count"])]
     vocabulary: Option<PathBuf>,
+    /// What the columns of the files are, CSV or Parquet, in TOML; dlrm inspect guesses one
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["max_ind_range", "sub_sample", "seed", "vocabulary"])]
+    schema: Option<PathBuf>,
     /// Replace a data set that is in the directory already
     #[arg(long)]
     force: bool,
     /// Check a prepared directory instead of making one
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["files", "output", "max_ind_range", "sub_sample", "seed", "skip_bad", "numbering", "min_count", "vocabulary", "force"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["files", "output", "max_ind_range", "sub_sample", "seed", "skip_bad", "numbering", "min_count", "vocabulary", "schema", "force"])]
     verify: Option<PathBuf>,
     /// End standard output with one JSON object instead of a summary
     #[arg(long)]
@@ -118,6 +122,7 @@ fn make(args: &Args, directory: &Path) -> super::Result {
         numbering: args.numbering,
         min_count: Some(args.min_count),
         vocabulary: args.vocabulary.as_ref().map(checked).transpose()?,
+        schema: args.schema.as_ref().map(Schema::open).transpose()?.map(Arc::new),
     };
     if let Some((first, second)) = names_out_of_order(&args.files) {
         let (first, second, last) = (first.display(), second.display(), args.files.last().map(|file| file.display()));
@@ -134,7 +139,7 @@ fn make(args: &Args, directory: &Path) -> super::Result {
     });
     let seconds = start.elapsed().as_secs_f64();
     meter.finish();
-    let Ingested { header, bad, .. } = ingested?;
+    let Ingested { header, vocabulary, bad } = ingested?;
     let summary = Summary {
         directory,
         held_out_file: args.files.last().filter(|_| args.files.len() > 1).map(PathBuf::as_path),
@@ -153,7 +158,7 @@ fn make(args: &Args, directory: &Path) -> super::Result {
     if args.json {
         report::json(&summary)?
     } else {
-        print(&summary)?
+        print(&summary, &vocabulary)?
     }
     Ok(())
 }
@@ -183,7 +188,7 @@ fn verify(args: &Args, directory: &Path) -> super::Result {
     Ok(())
 }
 
-fn print(summary: &Summary<'_>) -> io::Result<()> {
+fn print(summary: &Summary<'_>, vocabulary: &Vocabulary) -> io::Result<()> {
     let Summary { header, directory, seconds, megabytes_per_second, .. } = summary;
     let mut out = io::stdout().lock();
     writeln!(out, "Lines")?;
@@ -209,15 +214,32 @@ fn print(summary: &Summary<'_>) -> io::Result<()> {
         writeln!(out, "  held out, to test and to validate: {}", file.display())?;
     }
     let total: u64 = header.table_rows.iter().sum();
-    writeln!(out, "Categories: rows of the 26 embedding tables, {} in all", report::grouped(total))?;
-    for first in (0..CATEGORICAL).step_by(4) {
-        for (feature, &rows) in header.table_rows.iter().enumerate().skip(first).take(4) {
-            write!(out, "  C{:<2} {:>13}", feature + 1, report::grouped(rows))?;
+    let tables = header.table_rows.len();
+    writeln!(out, "Categories: rows of the {tables} embedding tables, {} in all", report::grouped(total))?;
+    match vocabulary.schema() {
+        Some(schema) => {
+            for ((column, &rows), longest) in
+                schema.categorical.iter().zip(&header.table_rows).zip(vocabulary.longest())
+            {
+                let list =
+                    if column.pooling.is_some() { format!("   lists of up to {longest}") } else { String::new() };
+                writeln!(out, "  {:<20} {:>13}{list}", column.name, report::grouped(rows))?;
+            }
         }
-        writeln!(out)?;
+        None => {
+            for first in (0..tables).step_by(4) {
+                for (feature, &rows) in header.table_rows.iter().enumerate().skip(first).take(4) {
+                    write!(out, "  C{:<2} {:>13}", feature + 1, report::grouped(rows))?;
+                }
+                writeln!(out)?;
+            }
+        }
+    }
+    if let Some(cut) = header.columns.as_ref().map(|columns| columns.cut).filter(|&cut| cut > 0) {
+        writeln!(out, "  left out   {:>15}   values of lists that are longer than they may be", report::grouped(cut))?;
     }
     if let Some(known) = header.vocabulary.as_ref().filter(|known| known.given) {
-        let (values, unseen) = (header.rows as u64 * CATEGORICAL as u64, known.unseen.iter().sum());
+        let (values, unseen) = (header.rows as u64 * tables as u64, known.unseen.iter().sum());
         let share = unseen as f64 / values as f64 * 100.0;
         writeln!(
             out,
@@ -226,7 +248,8 @@ fn print(summary: &Summary<'_>) -> io::Result<()> {
         )?;
     }
     writeln!(out, "Written to {}", directory.display())?;
-    let each = header.bytes as f64 / header.rows as f64;
-    writeln!(out, "  {}, {each:.0} bytes a line", report::bytes(header.bytes.into()))?;
+    let bytes = header.bytes + header.columns.as_ref().map_or(0, |columns| columns.bag_bytes);
+    let each = bytes as f64 / header.rows as f64;
+    writeln!(out, "  {}, {each:.0} bytes a line", report::bytes(bytes.into()))?;
     writeln!(out, "\nTo train on it: dlrm train --data {}", directory.display())
 }

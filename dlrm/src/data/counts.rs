@@ -56,7 +56,9 @@ impl Counts {
     /// The counts of the rows that a line of a batch of the same data has, one for each table; 0 for what is unseen.
     pub fn of_line<'a>(&'a self, batch: &'a Batch, line: usize) -> impl Iterator<Item = u32> + 'a {
         let count = move |(table, counts): &(usize, Vec<u32>)| {
-            counts.get(batch.indices[*table][line] as usize).copied().unwrap_or(0)
+            // Of a list, the rarest.
+            let rows = batch.indices_of(*table, line).iter();
+            rows.map(|&row| counts.get(row as usize).copied().unwrap_or(0)).min().unwrap_or(0)
         };
         self.tables.iter().map(count)
     }

@@ -6,14 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::ahead::BLOCK;
+use super::batch::Width;
+use super::columns::{self, Form, Stored};
 use super::error::{DataError, RowError};
 use super::header::{Header, ReadSettings};
 use super::ingest::{Ingested, ingest};
 use super::input::Input;
 use super::mapped::Bytes;
-use super::numbering::{Numbering, renumber};
+use super::numbering::{Numbering, renumber, renumber_columns};
+use super::spill::Spill;
 use super::synthetic::Synthetic;
-use super::{Batch, CATEGORICAL, Counts, Split, Vocabulary, prepared};
+use super::{Batch, Counts, DENSE, Split, Vocabulary, prepared};
 
 /// Rows of samples, transformed and indexed: read into memory from files of lines, or mapped from a directory that
 /// `dlrm prepare` made. Both hold the same bytes.
@@ -24,6 +27,14 @@ pub struct Dataset {
     header: Header,
     bytes: Bytes,
     vocabulary: Option<Arc<Vocabulary>>,
+    columns: Option<OfColumns>,
+}
+
+/// What rows of columns have beside the rows.
+#[derive(Debug)]
+pub(super) struct OfColumns {
+    pub(super) form: Form,
+    pub(super) bags: Bytes,
 }
 
 impl Dataset {
@@ -113,6 +124,9 @@ impl Dataset {
     }
 
     fn ingest(input: Input<'_>, settings: &ReadSettings) -> Result<Self, DataError> {
+        if let Some(schema) = settings.columns() {
+            return Self::ingest_columns(input, &schema.clone(), settings);
+        }
         let name = input.name().to_owned();
         let mut bytes = Vec::new();
         let take = |packed: &[u8]| {
@@ -130,13 +144,32 @@ impl Dataset {
         }
     }
 
+    fn ingest_columns(
+        input: Input<'_>,
+        schema: &Arc<columns::Schema>,
+        settings: &ReadSettings,
+    ) -> Result<Self, DataError> {
+        let name = input.name().to_owned();
+        if let Some(what) = settings.lines_only() {
+            return Err(DataError::new(name, super::DataErrorKind::LinesOnly(what)));
+        }
+        let (Ingested { header, vocabulary, .. }, [mut rows, mut bags]) =
+            columns::ingest(input, schema, settings, |_| Ok(Spill::memory()), |_| ())?;
+        let of_columns = OfColumns { form: Form::new(schema), bags: bags.bytes()? };
+        let data = Self::of_columns(header, rows.bytes()?, vocabulary, of_columns);
+        match settings.anew() {
+            None => Ok(data),
+            Some(how) => data.renumber(how).map_err(|error| DataError::new(name, io::Error::other(error))),
+        }
+    }
+
     /// Whether categories are numbered by [popularity](Numbering::Popularity).
     ///
     /// # Errors
     ///
     /// [`RowError`] for a damaged row of a prepared directory.
     pub fn is_by_popularity(&self) -> Result<bool, RowError> {
-        let counts = Counts::new(self, (0..CATEGORICAL).collect(), self.split().train.clone(), |_| true)?;
+        let counts = Counts::new(self, (0..self.table_rows().len()).collect(), self.split().train.clone(), |_| true)?;
         Ok(counts.is_some_and(|counts| counts.first_unsorted().is_none()))
     }
 
@@ -150,6 +183,21 @@ impl Dataset {
     }
 
     fn renumber(&self, how: (Numbering, u32)) -> Result<Self, RowError> {
+        if self.columns.is_some() {
+            let (mut rows, mut bags) = (Vec::with_capacity(self.bytes.len()), Vec::new());
+            let (header, vocabulary, form) = renumber_columns(
+                self,
+                how,
+                |error| error,
+                |new_rows, new_bags| {
+                    rows.extend_from_slice(new_rows);
+                    bags.extend_from_slice(new_bags);
+                    Ok(())
+                },
+            )?;
+            let of_columns = OfColumns { form, bags: Bytes::Owned(bags) };
+            return Ok(Self::of_columns(header, Bytes::Owned(rows), vocabulary, of_columns));
+        }
         let mut bytes = Vec::with_capacity(self.bytes.len());
         let (header, vocabulary) = renumber(
             self,
@@ -166,7 +214,55 @@ impl Dataset {
     /// Of bytes as long as the header says.
     pub(super) fn new(header: Header, bytes: Bytes, vocabulary: Option<Arc<Vocabulary>>) -> Self {
         debug_assert_eq!(header.bytes, bytes.len() as u64);
-        Self { header, bytes, vocabulary }
+        Self { header, bytes, vocabulary, columns: None }
+    }
+
+    /// Of rows and lists as long as the header says.
+    pub(super) fn of_columns(header: Header, bytes: Bytes, vocabulary: Arc<Vocabulary>, columns: OfColumns) -> Self {
+        debug_assert_eq!(header.bytes, bytes.len() as u64);
+        Self { header, bytes, vocabulary: Some(vocabulary), columns: Some(columns) }
+    }
+
+    /// Rows and lists of columns, as they are stored.
+    pub(super) fn stored(&self) -> Option<(&Form, Stored<'_>)> {
+        let OfColumns { form, bags } = self.columns.as_ref()?;
+        let bases = self.header.columns.as_ref().map_or([0; 3], |columns| columns.bases);
+        Some((form, Stored { rows: &self.bytes, bags, bases }))
+    }
+
+    fn width(&self) -> Width {
+        self.columns.as_ref().map_or(Width::CRITEO, |columns| columns.form.width)
+    }
+
+    /// Number of dense features of a sample: 13 of Criteo's lines; of columns at least one, which is 0 where there are none.
+    pub fn dense(&self) -> usize {
+        self.columns.as_ref().map_or(DENSE, |columns| columns.form.width.dense)
+    }
+
+    /// The most categories of a sample, for each feature; 1 where every sample has exactly one.
+    pub fn longest(&self) -> Vec<u32> {
+        match (&self.columns, &self.vocabulary) {
+            (Some(_), Some(vocabulary)) => vocabulary.longest(),
+            _ => vec![1; self.header.table_rows.len()],
+        }
+    }
+
+    /// The name of each categorical feature: `C1` to `C26` of Criteo's lines.
+    pub fn feature_names(&self) -> Vec<String> {
+        match self.vocabulary.as_ref().and_then(|vocabulary| vocabulary.schema()) {
+            Some(schema) => schema.categorical.iter().map(|column| column.name.clone()).collect(),
+            None => (1..=self.header.table_rows.len()).map(|number| format!("C{number}")).collect(),
+        }
+    }
+
+    /// A feature of a damaged row, in the order of numbers, then categories.
+    fn feature_name(&self, feature: usize) -> String {
+        let schema = self.vocabulary.as_ref().and_then(|vocabulary| vocabulary.schema());
+        let name = schema.and_then(|schema| match feature.checked_sub(self.dense()) {
+            None => schema.dense.get(feature).map(|column| &column.name),
+            Some(feature) => schema.categorical.get(feature).map(|column| &column.name),
+        });
+        name.cloned().unwrap_or_else(|| format!("feature {feature}"))
     }
 
     /// What numbers the categories: to number others alike. None for data that was prepared before it was kept.
@@ -190,8 +286,8 @@ impl Dataset {
     }
 
     /// Rows of the embedding table of each categorical feature; all indices are below, or [`UNSEEN`](super::UNSEEN).
-    pub fn table_rows(&self) -> [u64; CATEGORICAL] {
-        self.header.table_rows
+    pub fn table_rows(&self) -> &[u64] {
+        &self.header.table_rows
     }
 
     /// Which rows train, test and validate.
@@ -212,7 +308,10 @@ impl Dataset {
     /// If `row` is not below [`Dataset::len`].
     pub fn label(&self, row: usize) -> f32 {
         self.check(row);
-        self.header.segments.label(&self.bytes, row)
+        match &self.columns {
+            None => self.header.segments.label(&self.bytes, row),
+            Some(columns) => columns.form.label(&self.bytes, row),
+        }
     }
 
     /// The labels of consecutive rows.
@@ -235,13 +334,24 @@ impl Dataset {
     ///
     /// If a row is not below [`Dataset::len`].
     pub fn fill_batch(&self, rows: impl ExactSizeIterator<Item = usize>, batch: &mut Batch) -> Result<(), RowError> {
-        batch.reset(rows.len());
+        if let Some((form, stored)) = self.stored() {
+            form.reset(rows.len(), batch);
+            for row in rows {
+                self.check(row);
+                if let Err((feature, fault)) = form.unpack(stored, row, (self.table_rows(), self.split()), batch) {
+                    batch.clear();
+                    return Err(RowError { row, name: self.feature_name(feature).into(), fault });
+                }
+            }
+            return Ok(());
+        }
+        batch.reset(rows.len(), self.width());
         let unseen = self.header.has_unseen();
         for row in rows {
             self.check(row);
             if !self.header.segments.unpack(&self.bytes, row, (&self.header.table_rows, unseen), batch) {
                 let error = RowError::of_last(row, batch, (&self.header.table_rows, unseen));
-                batch.reset(0);
+                batch.clear();
                 return Err(error);
             }
         }
@@ -256,7 +366,10 @@ impl Dataset {
     /// [`super::DataErrorKind::Checksum`], [`super::DataErrorKind::VocabularyChecksum`]; the path is the one given here.
     pub fn verify(&self, path: impl Into<PathBuf>, progress: impl FnMut(u64)) -> Result<(), DataError> {
         let path = path.into();
-        prepared::verify(&self.header, &self.bytes, progress).map_err(|kind| DataError::new(&path, kind))?;
+        let rows = [(&self.bytes, self.header.checksum)];
+        let bags = self.columns.as_ref().zip(self.header.columns.as_ref());
+        let bags = bags.map(|(columns, known)| (&columns.bags, known.bag_checksum));
+        prepared::verify(rows.into_iter().chain(bags), progress).map_err(|kind| DataError::new(&path, kind))?;
         self.vocabulary.as_ref().map_or(Ok(()), |vocabulary| vocabulary.verify(path))
     }
 
@@ -267,7 +380,7 @@ impl Dataset {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{DENSE, DataErrorKind};
+    use super::super::{CATEGORICAL, DENSE, DataErrorKind};
     use super::*;
 
     fn line(label: u8, count: u32, categories: [&str; 3]) -> String {

@@ -1,11 +1,13 @@
 //! What can go wrong with a data set.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::columns::{CellError, SchemaError};
 use super::criteo::{NAMES, ParseError};
-use super::{Batch, CATEGORICAL, DENSE, UNSEEN};
+use super::{Batch, DENSE, UNSEEN};
 
 /// Why a file or directory gave no data set.
 #[derive(Debug)]
@@ -24,6 +26,34 @@ pub enum DataErrorKind {
     Io(io::Error),
     /// A line is not a record.
     Parse(ParseError),
+    /// A row of columns cannot be used.
+    Cell(CellError),
+    /// The file is no schema.
+    Schema(SchemaError),
+    /// The schema has a column that the file does not.
+    NoColumn {
+        /// The column.
+        column: String,
+        /// Those of the file.
+        columns: Vec<String>,
+    },
+    /// The file has two columns of this name.
+    TwoColumns(String),
+    /// A column of categories has no value in any row: it would be a table without rows.
+    NoValues(String),
+    /// A column of a Parquet file has a type, or a nesting, that is not read.
+    ColumnType {
+        /// The column.
+        column: String,
+        /// What it is.
+        what: String,
+    },
+    /// A Parquet file is damaged.
+    Parquet(String),
+    /// A Parquet file, which this program was built without.
+    NoParquet,
+    /// A setting for the lines of Criteo alone.
+    LinesOnly(&'static str),
     /// The file is given more than once.
     Repeated,
     /// There was not a single line.
@@ -81,6 +111,28 @@ impl fmt::Display for DataErrorKind {
         match self {
             Self::Io(error) => write!(f, "{error}"),
             Self::Parse(error) => write!(f, "{error}"),
+            Self::Cell(error) => write!(f, "{error}"),
+            Self::Schema(error) => write!(f, "{error}"),
+            Self::NoColumn { column, columns } => {
+                write!(f, "no column {column:?}; there are ")?;
+                const SHOWN: usize = 20;
+                columns
+                    .iter()
+                    .take(SHOWN)
+                    .enumerate()
+                    .try_for_each(|(number, column)| write!(f, "{}{column:?}", if number == 0 { "" } else { ", " }))?;
+                if columns.len() > SHOWN { write!(f, " and {} more", columns.len() - SHOWN) } else { Ok(()) }
+            }
+            Self::TwoColumns(column) => write!(f, "two columns have the name {column:?}"),
+            Self::NoValues(column) => {
+                write!(f, "column {column:?} has no value in any row: leave it out of the schema")
+            }
+            Self::ColumnType { column, what } => write!(f, "column {column:?} is {what}, which is not read"),
+            Self::Parquet(error) => write!(f, "not a whole Parquet file: {error}"),
+            Self::NoParquet => f.write_str("a Parquet file: build dlrm with --features parquet to read it"),
+            Self::LinesOnly(what) => {
+                write!(f, "{what} is for lines in the form of Criteo, not for columns of a schema")
+            }
             Self::Repeated => f.write_str("given more than once"),
             Self::Empty => f.write_str("no lines"),
             Self::NothingKept => f.write_str("no line is left: all were skipped or dropped"),
@@ -137,7 +189,7 @@ pub struct RowError {
     /// The row, from 0.
     pub row: usize,
     /// The field, as in [`ParseError::name`].
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What is wrong there.
     pub fault: RowFault,
 }
@@ -153,14 +205,16 @@ pub enum RowFault {
         /// Rows of the table.
         rows: u64,
     },
-    /// A count that is infinite or not a number.
+    /// A count, or another number, that is infinite or not a number.
     Count(f32),
+    /// A list that is not where it should be.
+    Place(usize),
 }
 
 impl RowError {
     /// The first fault of row `row`, which is the last of the batch and has one.
     /// Where there are `unseen` values, [`UNSEEN`] is none.
-    pub(super) fn of_last(row: usize, batch: &Batch, (table_rows, unseen): (&[u64; CATEGORICAL], bool)) -> Self {
+    pub(super) fn of_last(row: usize, batch: &Batch, (table_rows, unseen): (&[u64], bool)) -> Self {
         let indices = batch.indices.iter().zip(table_rows).enumerate();
         let bad_index = indices.filter_map(|(feature, (indices, &rows))| {
             let index = *indices.last()?;
@@ -171,7 +225,7 @@ impl RowError {
         let bad_count = counts.filter(|(_, count)| !count.is_finite());
         let mut faults = bad_count.map(|(count, &value)| (1 + count, RowFault::Count(value))).chain(bad_index);
         let (field, fault) = faults.next().unwrap_or((0, RowFault::Count(f32::NAN)));
-        Self { row, name: NAMES[field], fault }
+        Self { row, name: NAMES[field].into(), fault }
     }
 }
 
@@ -181,6 +235,7 @@ impl fmt::Display for RowError {
         match fault {
             RowFault::Index { index, rows } => write!(f, "row {row}: {name} is {index} in a table of {rows} rows")?,
             RowFault::Count(value) => write!(f, "row {row}: {name} is {value}")?,
+            RowFault::Place(place) => write!(f, "row {row}: {name} has no list at {place}")?,
         }
         f.write_str("; the prepared data is damaged: prepare it again")
     }

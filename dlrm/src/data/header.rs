@@ -22,9 +22,10 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use twox_hash::XxHash3_64;
 
+use super::columns::{Columns, Schema};
 use super::error::DataErrorKind;
 use super::numbering::Numbering;
 use super::rows::Segments;
@@ -34,9 +35,13 @@ const MAGIC: &[u8; 8] = b"dlrmrows";
 /// Without a vocabulary: still read, and the form that [`Header::fingerprint`] is of.
 const ROWS_ALONE: u32 = 1;
 const VERSION: u32 = 2;
+/// Of columns.
+const COLUMNS: u32 = 3;
 
-/// The most that a header can take: all fields, and 79 segments.
-pub(super) const LONGEST: u64 = 4096;
+/// The most that a header can take: all fields, and 79 segments; of columns, some numbers for each feature.
+pub(super) const LONGEST: u64 = 8 << 20;
+#[cfg(test)]
+const LONGEST_OF_LINES: usize = 4096;
 
 /// How lines are read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -61,9 +66,29 @@ pub struct ReadSettings {
     /// [`ReadSettings::max_ind_range`], [`ReadSettings::numbering`] and [`ReadSettings::min_count`] do not count then.
     #[serde(skip)]
     pub vocabulary: Option<Arc<Vocabulary>>,
+    /// What the columns of the files are, where they are not Criteo's lines; that of the vocabulary, if one is given, goes before.
+    #[serde(skip)]
+    pub schema: Option<Arc<Schema>>,
 }
 
 impl ReadSettings {
+    /// What the columns of files are; none for Criteo's lines.
+    pub fn columns(&self) -> Option<&Arc<Schema>> {
+        match &self.vocabulary {
+            Some(vocabulary) => vocabulary.schema(),
+            None => self.schema.as_ref(),
+        }
+    }
+
+    /// A setting that is for Criteo's lines alone, where files have other columns.
+    pub(super) fn lines_only(&self) -> Option<&'static str> {
+        match () {
+            () if self.sub_sample != 0.0 => Some("sub-sampling"),
+            () if self.max_ind_range.is_some() => Some("a range of indices"),
+            () => None,
+        }
+    }
+
     /// How rows are numbered anew once all are read; none if they are not.
     pub(super) fn anew(&self) -> Option<(Numbering, u32)> {
         let min_count = self.min_count.map_or(1, NonZeroU32::get);
@@ -97,7 +122,7 @@ pub struct Header {
     pub seed: u64,
     /// Distinct values of each categorical feature over all rows (also those that test and validate, as in the
     /// reference), or those of the vocabulary that was given; a missing value counts as one.
-    pub table_rows: [u64; CATEGORICAL],
+    pub table_rows: Vec<u64>,
     /// The vocabulary; none for data that was prepared before there were any.
     pub vocabulary: Option<KnownVocabulary>,
     /// Which rows train, test and validate.
@@ -109,6 +134,9 @@ pub struct Header {
     pub(super) checksum: u64,
     #[serde(skip)]
     pub(super) segments: Segments,
+    /// What is known of columns; none of Criteo's lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Columns>,
 }
 
 /// What is known of a data set's vocabulary.
@@ -120,7 +148,7 @@ pub struct KnownVocabulary {
     /// Whether it was given, and not learned from these lines.
     pub given: bool,
     /// How many values of each feature it does not know.
-    pub unseen: [u64; CATEGORICAL],
+    pub unseen: Vec<u64>,
 }
 
 fn hexadecimal<S: Serializer>(checksum: &u64, serializer: S) -> Result<S::Ok, S::Error> {
@@ -130,7 +158,7 @@ fn hexadecimal<S: Serializer>(checksum: &u64, serializer: S) -> Result<S::Ok, S:
 impl Header {
     /// Whether there are values that the vocabulary does not know.
     pub fn has_unseen(&self) -> bool {
-        self.vocabulary.as_ref().is_some_and(|vocabulary| vocabulary.unseen != [0; CATEGORICAL])
+        self.vocabulary.as_ref().is_some_and(|vocabulary| vocabulary.unseen.iter().any(|&unseen| unseen > 0))
     }
 
     /// The bytes of the file.
@@ -140,6 +168,12 @@ impl Header {
 
     fn encode_with(&self, vocabulary: Option<&KnownVocabulary>) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
+        if let Some(columns) = &self.columns {
+            out.extend(COLUMNS.to_le_bytes());
+            out.extend([0; 4]);
+            out.extend(OfColumns::new(self, columns, vocabulary).to_json());
+            return closed(out);
+        }
         out.extend(if vocabulary.is_some() { VERSION } else { ROWS_ALONE }.to_le_bytes());
         out.extend([0; 4]);
         let mut put = |value: u64| out.extend(value.to_le_bytes());
@@ -150,7 +184,7 @@ impl Header {
         put(self.max_ind_range.map_or(0, |range| range.get().into()));
         put(self.sub_sample.to_bits());
         put(self.seed);
-        self.table_rows.into_iter().for_each(&mut put);
+        self.table_rows.iter().copied().for_each(&mut put);
         if let Some(KnownVocabulary { checksum, given, unseen }) = vocabulary {
             put(*checksum);
             put(u64::from(*given));
@@ -165,10 +199,7 @@ impl Header {
             out.extend((segment.first_row as u64).to_le_bytes());
             out.extend(segment.layout.widths());
         }
-        let length = out.len() as u32 + 8;
-        out[12..16].copy_from_slice(&length.to_le_bytes());
-        out.extend(XxHash3_64::oneshot(&out).to_le_bytes());
-        out
+        closed(out)
     }
 
     /// Reads the bytes of a file.
@@ -179,13 +210,16 @@ impl Header {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, DataErrorKind> {
         let mut fields = Fields(bytes.strip_prefix(MAGIC).ok_or(DataErrorKind::Foreign)?);
         let found = fields.u32().ok_or(DataErrorKind::Header)?;
-        if !(ROWS_ALONE..=VERSION).contains(&found) {
-            return Err(DataErrorKind::Version { found, known: VERSION });
+        if !(ROWS_ALONE..=COLUMNS).contains(&found) {
+            return Err(DataErrorKind::Version { found, known: COLUMNS });
         }
         let mut sound = || {
             let (content, checksum) = bytes.split_last_chunk()?;
             let length_is_right = fields.u32()? as usize == bytes.len();
             (length_is_right && u64::from_le_bytes(*checksum) == XxHash3_64::oneshot(content)).then_some(())?;
+            if found == COLUMNS {
+                return OfColumns::from_json(content.get(16..)?)?.header();
+            }
             fields.header(found)
         };
         sound().ok_or(DataErrorKind::Header)
@@ -196,6 +230,98 @@ impl Header {
         let bytes = self.encode_with(None);
         let checksum = bytes.last_chunk().expect("a header ends with its checksum");
         u64::from_le_bytes(*checksum)
+    }
+}
+
+/// With length and checksum.
+fn closed(mut out: Vec<u8>) -> Vec<u8> {
+    let length = out.len() as u32 + 8;
+    out[12..16].copy_from_slice(&length.to_le_bytes());
+    out.extend(XxHash3_64::oneshot(&out).to_le_bytes());
+    out
+}
+
+/// A header of columns, in version 3 of the format: as JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfColumns {
+    files: u64,
+    lines: u64,
+    skipped: u64,
+    rows: usize,
+    positives: u64,
+    text_bytes: u64,
+    table_rows: Vec<u64>,
+    /// Checksum, whether it was given, and what it does not know; not there in what fingerprints are of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    vocabulary: Option<(u64, bool, Vec<u64>)>,
+    /// First rows that test, and that validate.
+    held_out: [usize; 2],
+    bytes: u64,
+    checksum: u64,
+    columns: Columns,
+}
+
+impl OfColumns {
+    fn new(header: &Header, columns: &Columns, vocabulary: Option<&KnownVocabulary>) -> Self {
+        let Header { files, lines, skipped, rows, positives, text_bytes, split, bytes, checksum, .. } = header;
+        Self {
+            files: *files,
+            lines: *lines,
+            skipped: *skipped,
+            rows: *rows,
+            positives: *positives,
+            text_bytes: *text_bytes,
+            table_rows: header.table_rows.clone(),
+            vocabulary: vocabulary.map(|known| (known.checksum, known.given, known.unseen.clone())),
+            held_out: [split.test.start, split.validation.start],
+            bytes: *bytes,
+            checksum: *checksum,
+            columns: columns.clone(),
+        }
+    }
+
+    fn to_json(&self) -> Vec<u8> {
+        // Of plain data, which always has a JSON form.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    fn from_json(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    /// `None` if it contradicts itself.
+    fn header(self) -> Option<Header> {
+        let Self { rows, held_out: [test, validation], .. } = self;
+        let (checksum, given, unseen) = self.vocabulary?;
+        let sound = test <= validation
+            && validation <= rows
+            && rows > 0
+            && self.lines.checked_sub(self.skipped) == Some(rows as u64)
+            && self.positives <= rows as u64
+            && unseen.len() == self.table_rows.len()
+            && (given || unseen.iter().all(|&unseen| unseen == 0))
+            && self.table_rows.iter().all(|rows| (1..=u64::from(UNSEEN)).contains(rows))
+            && self.columns.bases.iter().all(|words| *words <= self.columns.bag_bytes / 4);
+        sound.then_some(Header {
+            files: self.files,
+            lines: self.lines,
+            skipped: self.skipped,
+            dropped: 0,
+            rows,
+            positives: self.positives,
+            text_bytes: self.text_bytes,
+            max_ind_range: None,
+            sub_sample: 0.0,
+            seed: 0,
+            table_rows: self.table_rows,
+            vocabulary: Some(KnownVocabulary { checksum, given, unseen }),
+            split: Split { train: 0..test, test: test..validation, validation: validation..rows },
+            bytes: self.bytes,
+            checksum: self.checksum,
+            segments: Segments::new(),
+            columns: Some(self.columns),
+        })
     }
 }
 
@@ -221,16 +347,18 @@ impl Fields<'_> {
         self.u64()?.try_into().ok()
     }
 
+    /// One of each feature.
+    fn numbers(&mut self) -> Option<Vec<u64>> {
+        (0..CATEGORICAL).map(|_| self.u64()).collect()
+    }
+
     /// Everything from the number of files on; `None` if it contradicts itself.
     fn header(&mut self, version: u32) -> Option<Header> {
         let [files, lines, skipped, dropped] = [self.u64()?, self.u64()?, self.u64()?, self.u64()?];
         let (rows, positives, text_bytes) = (self.usize()?, self.u64()?, self.u64()?);
         let max_ind_range = NonZeroU32::new(self.u64()?.try_into().ok()?);
         let (sub_sample, seed) = (f64::from_bits(self.u64()?), self.u64()?);
-        let mut table_rows = [0; CATEGORICAL];
-        for rows in &mut table_rows {
-            *rows = self.u64()?;
-        }
+        let table_rows = self.numbers()?;
         let vocabulary = if version == ROWS_ALONE { None } else { Some(self.vocabulary()?) };
         let (test, validation) = (self.usize()?, self.usize()?);
         if !(test <= validation && validation <= rows && rows > 0) {
@@ -270,16 +398,14 @@ impl Fields<'_> {
             bytes,
             checksum,
             segments,
+            columns: None,
         })
     }
 
     fn vocabulary(&mut self) -> Option<KnownVocabulary> {
         let (checksum, given) = (self.u64()?, self.u64()?);
-        let mut unseen = [0; CATEGORICAL];
-        for unseen in &mut unseen {
-            *unseen = self.u64()?;
-        }
-        let sound = given <= 1 && (given == 1 || unseen == [0; CATEGORICAL]);
+        let unseen = self.numbers()?;
+        let sound = given <= 1 && (given == 1 || unseen.iter().all(|&unseen| unseen == 0));
         sound.then_some(KnownVocabulary { checksum, given: given == 1, unseen })
     }
 }
@@ -302,12 +428,13 @@ mod tests {
             max_ind_range: NonZeroU32::new(10_000_000),
             sub_sample: 0.875,
             seed: 5,
-            table_rows: std::array::from_fn(|feature| feature as u64 + 1),
-            vocabulary: Some(KnownVocabulary { checksum: 77, given: false, unseen: [0; CATEGORICAL] }),
+            table_rows: (1..=CATEGORICAL as u64).collect(),
+            vocabulary: Some(KnownVocabulary { checksum: 77, given: false, unseen: vec![0; CATEGORICAL] }),
             split: Split::held_out(70, 90),
             bytes: segments.bytes(90) as u64,
             checksum: 42,
             segments,
+            columns: None,
         }
     }
 
@@ -315,7 +442,7 @@ mod tests {
     fn comes_back() {
         let header = header();
         let bytes = header.encode();
-        assert!(bytes.len() as u64 <= LONGEST);
+        assert!(bytes.len() <= LONGEST_OF_LINES);
         assert_eq!(Header::decode(&bytes).unwrap(), header);
         let other = Header { seed: 6, ..header.clone() };
         assert_ne!(header.fingerprint(), other.fingerprint());
@@ -325,11 +452,11 @@ mod tests {
         let old = Header { vocabulary: None, ..without.clone() };
         assert_eq!(Header::decode(&old.encode()).unwrap(), old);
         assert_eq!(old.fingerprint(), without.fingerprint());
-        let unseen = std::array::from_fn(|feature| feature as u64);
+        let unseen = (0..CATEGORICAL as u64).collect();
         let given = Header { vocabulary: Some(KnownVocabulary { checksum: 7, given: true, unseen }), ..without };
         assert_eq!(Header::decode(&given.encode()).unwrap(), given);
         // Its tables may have more rows than these lines.
-        let many = Header { table_rows: [1000; CATEGORICAL], ..given };
+        let many = Header { table_rows: vec![1000; CATEGORICAL], ..given };
         assert_eq!(Header::decode(&many.encode()).unwrap(), many);
     }
 
@@ -340,7 +467,7 @@ mod tests {
             segments.widen(row + 1, row % CATEGORICAL);
         }
         let header = Header { segments, ..header() };
-        assert!(header.encode().len() as u64 <= LONGEST);
+        assert!(header.encode().len() <= LONGEST_OF_LINES);
     }
 
     #[test]
@@ -351,7 +478,7 @@ mod tests {
             damaged[at] ^= 4;
             match (at, Header::decode(&damaged)) {
                 (0..8, Err(DataErrorKind::Foreign)) => {}
-                (8..12, Err(DataErrorKind::Version { known: VERSION, .. } | DataErrorKind::Header)) => {}
+                (8..12, Err(DataErrorKind::Version { known: COLUMNS, .. } | DataErrorKind::Header)) => {}
                 (12.., Err(DataErrorKind::Header)) => {}
                 (at, other) => panic!("{at}: {other:?}"),
             }
@@ -371,11 +498,11 @@ mod tests {
             Header { positives: 91, ..header() },
             Header { max_ind_range: NonZeroU32::new(25), ..header() },
             Header {
-                vocabulary: Some(KnownVocabulary { checksum: 7, given: false, unseen: [1; CATEGORICAL] }),
+                vocabulary: Some(KnownVocabulary { checksum: 7, given: false, unseen: vec![1; CATEGORICAL] }),
                 ..header()
             },
-            Header { table_rows: [91; CATEGORICAL], ..header() },
-            Header { table_rows: [0; CATEGORICAL], ..header() },
+            Header { table_rows: vec![91; CATEGORICAL], ..header() },
+            Header { table_rows: vec![0; CATEGORICAL], ..header() },
             Header { split: Split::held_out(70, 91), rows: 60, ..header() },
         ] {
             assert!(matches!(Header::decode(&wrong.encode()), Err(DataErrorKind::Header)));

@@ -232,12 +232,13 @@ impl<'a> State<'a> {
             max_ind_range: self.range,
             sub_sample: self.settings.sub_sample,
             seed: self.settings.seed,
-            table_rows: vocabulary.table_rows(),
+            table_rows: vocabulary.table_rows().to_vec(),
             vocabulary: Some(KnownVocabulary { checksum: vocabulary.checksum(), given, unseen }),
             split,
             bytes: self.segments.bytes(self.rows) as u64,
             checksum: self.hasher.finish(),
             segments: self.segments,
+            columns: None,
         };
         Ok(Ingested { header, vocabulary, bad: self.bad })
     }

@@ -14,7 +14,7 @@ const KINDS: [(usize, &[u8], &str); 13] = [
     (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive: unpack it first"),
     (0, b"\x04\x22\x4d\x18", "compressed with lz4: unpack it first (lz4 -dc FILE | dlrm prepare /dev/stdin -o DIR)"),
     (257, b"ustar", "a tar archive, maybe compressed: take the file of lines out of it (tar -xf FILE train.txt)"),
-    (0, b"PAR1", "a Parquet file, not lines"),
+    (0, b"PAR1", "a Parquet file, not lines: say what its columns are (--schema; dlrm inspect FILE writes one)"),
     (0, b"ARROW1", "an Arrow file, not lines"),
     (0, b"\x93NUMPY", "an array of NumPy, not lines"),
     (0, b"dlrmrows", "the header of a prepared directory: name the directory"),

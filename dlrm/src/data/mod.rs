@@ -14,6 +14,8 @@
 //! [`stream`] gives the lines of files as batches numbered by a [`Vocabulary`], for a model that is trained, and keeps none.
 //! [`Counts`] says how often each row of a table occurs in some lines.
 //!
+//! Files of other [`columns`], CSV or Parquet, which a [`Schema`] describes, go the same way from 4. on, in a form of their own.
+//!
 //! [`Synthetic`] writes files of the same form from a planted model, so that everything runs without the real file; its
 //! lines go through the same parser.
 //!
@@ -32,6 +34,7 @@
 
 mod ahead;
 mod batch;
+pub mod columns;
 mod counts;
 pub mod criteo;
 mod dataset;
@@ -47,6 +50,7 @@ mod order;
 mod order_of_files;
 mod prepared;
 mod rows;
+mod spill;
 mod split;
 mod stream;
 mod synthetic;
@@ -55,6 +59,7 @@ mod tests;
 mod vocabulary;
 
 pub use batch::Batch;
+pub use columns::{CellError, CellFault, Schema, SchemaError, inspect};
 pub use counts::Counts;
 pub use criteo::{ParseError, Reason, Record};
 pub use dataset::Dataset;
@@ -66,7 +71,7 @@ pub use order::Order;
 pub use order_of_files::names_out_of_order;
 pub use prepared::prepare;
 pub use split::Split;
-pub use stream::{Source, StreamedLines, stream};
+pub use stream::{BadLine, Source, StreamedLines, stream};
 pub use synthetic::{Effects, Planted, Synthetic, SyntheticError};
 pub use vocabulary::{UNSEEN, Vocabulary};
 

@@ -12,11 +12,12 @@ use rayon::prelude::*;
 use serde::Serialize;
 use twox_hash::XxHash3_64;
 
+use super::columns::Form;
 use super::counts::Counts;
 use super::error::RowError;
 use super::header::{Header, KnownVocabulary};
 use super::rows::{Segments, widths};
-use super::{Batch, CATEGORICAL, DENSE, Dataset, Vocabulary};
+use super::{Batch, DENSE, Dataset, Vocabulary};
 
 /// Rows that are written at a time.
 const ROWS: usize = 4096;
@@ -37,34 +38,20 @@ pub enum Numbering {
 /// damaged row is.
 pub(super) fn renumber<E>(
     data: &Dataset,
-    (numbering, min_count): (Numbering, u32),
+    how: (Numbering, u32),
     damaged: impl Fn(RowError) -> E,
     mut out: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(Header, Option<Arc<Vocabulary>>), E> {
-    let counts = Counts::new(data, (0..CATEGORICAL).collect(), data.split().train.clone(), |_| true);
-    let Some(counts) = counts.map_err(&damaged)? else { unreachable!("nobody ends the counting") };
-    let numbered: Vec<Numbered> = (0..CATEGORICAL)
-        .into_par_iter()
-        .map(|table| Numbered::new(counts.of_table(table).unwrap_or_default(), numbering, min_count))
-        .collect();
-    drop(counts);
-    let rows: [u64; CATEGORICAL] = std::array::from_fn(|table| numbered[table].rows);
-    let old = data.vocabulary();
-    let unseen = old.map_or([None; CATEGORICAL], |old| old.unseen_rows());
-    let unseen = std::array::from_fn(|table| {
-        let Numbered { numbers, rare, .. } = &numbered[table];
-        rare.or(unseen[table].map(|row| numbers[row as usize]))
-    });
-    let numbers: Vec<Vec<u32>> = numbered.into_iter().map(|numbered| numbered.numbers).collect();
+    let Renumbering { numbers, rows, vocabulary, known } = Renumbering::new(data, how, &damaged)?;
     // One number more where there are values that have none.
     let most = data.header().has_unseen();
-    let segments = Segments::with_widths(widths(&rows.map(|rows| rows + u64::from(most))));
+    let segments = Segments::with_widths(widths(&rows.iter().map(|rows| rows + u64::from(most)).collect::<Vec<_>>()));
     let (mut hasher, mut batch, mut packed) = (XxHash3_64::new(), Batch::with_capacity(ROWS), Vec::new());
     for first in (0..data.len()).step_by(ROWS) {
         data.fill_batch(first..data.len().min(first + ROWS), &mut batch).map_err(&damaged)?;
         packed.clear();
         for row in 0..batch.len() {
-            let indices = batch.indices.iter().zip(&numbers).zip(rows).map(|((indices, numbers), rows)| {
+            let indices = batch.indices.iter().zip(&numbers).zip(&rows).map(|((indices, numbers), &rows)| {
                 // Behind the last for what is unseen; tables have at most 2^32 rows.
                 numbers.get(indices[row] as usize).copied().unwrap_or(rows as u32)
             });
@@ -75,9 +62,6 @@ pub(super) fn renumber<E>(
         out(&packed)?;
     }
     let bytes = segments.bytes(data.len()) as u64;
-    let vocabulary = old.map(|old| Arc::new(old.renumbered(&numbers, &rows, &unseen)));
-    let known = data.header().vocabulary.clone().zip(vocabulary.as_ref());
-    let known = known.map(|(old, new)| KnownVocabulary { checksum: new.checksum(), ..old });
     let header = Header {
         bytes,
         checksum: hasher.finish(),
@@ -87,6 +71,80 @@ pub(super) fn renumber<E>(
         ..data.header().clone()
     };
     Ok((header, vocabulary))
+}
+
+/// The stored rows and lists of columns with their categories numbered anew, to `out` in pieces; gives the header they have, the
+/// vocabulary, and how they are stored.
+pub(super) fn renumber_columns<E>(
+    data: &Dataset,
+    how: (Numbering, u32),
+    damaged: impl Fn(RowError) -> E,
+    mut out: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+) -> Result<(Header, Arc<Vocabulary>, Form), E> {
+    let Renumbering { numbers, rows, vocabulary, known } = Renumbering::new(data, how, &damaged)?;
+    let (Some((form, stored)), Some(vocabulary)) = (data.stored(), vocabulary) else {
+        unreachable!("columns have a vocabulary")
+    };
+    let mut hashers = [XxHash3_64::new(), XxHash3_64::new()];
+    for first in (0..data.len()).step_by(ROWS) {
+        let end = data.len().min(first + ROWS);
+        // As long as the rows are, which are all there.
+        let bytes = |row: usize| form.bytes(row).unwrap_or(stored.rows.len());
+        let mut packed = stored.rows[bytes(first)..bytes(end)].to_vec();
+        let bags = |row: usize| form.bags_of(stored, row, data.split());
+        let mut lists = stored.bags.get(bags(first)..bags(end)).unwrap_or_default().to_vec();
+        form.renumber(&mut packed, &numbers);
+        form.renumber_bags(&mut lists, &numbers);
+        hashers[0].write(&packed);
+        hashers[1].write(&lists);
+        out(&packed, &lists)?;
+    }
+    let [checksum, bag_checksum] = hashers.map(|hasher| hasher.finish());
+    let columns = data.header().columns.clone();
+    let columns = columns.map(|columns| super::columns::Columns { bag_checksum, ..columns });
+    let header = Header { checksum, table_rows: rows, vocabulary: known, columns, ..data.header().clone() };
+    Ok((header, vocabulary, form.clone()))
+}
+
+/// New numbers for all categories.
+struct Renumbering {
+    /// Those of each feature.
+    numbers: Vec<Vec<u32>>,
+    /// Rows of each table.
+    rows: Vec<u64>,
+    /// What gives them, if what gave the old ones is known.
+    vocabulary: Option<Arc<Vocabulary>>,
+    known: Option<KnownVocabulary>,
+}
+
+impl Renumbering {
+    fn new<E>(
+        data: &Dataset,
+        (numbering, min_count): (Numbering, u32),
+        damaged: impl Fn(RowError) -> E,
+    ) -> Result<Self, E> {
+        let tables = data.table_rows().len();
+        let counts = Counts::new(data, (0..tables).collect(), data.split().train.clone(), |_| true);
+        let Some(counts) = counts.map_err(damaged)? else { unreachable!("nobody ends the counting") };
+        let numbered: Vec<Numbered> = (0..tables)
+            .into_par_iter()
+            .map(|table| Numbered::new(counts.of_table(table).unwrap_or_default(), numbering, min_count))
+            .collect();
+        drop(counts);
+        let rows: Vec<u64> = numbered.iter().map(|numbered| numbered.rows).collect();
+        let old = data.vocabulary();
+        let unseen = old.map_or_else(|| vec![None; tables], |old| old.unseen_rows());
+        let unseen = numbered
+            .iter()
+            .zip(unseen)
+            .map(|(Numbered { numbers, rare, .. }, unseen)| rare.or(unseen.map(|row| numbers[row as usize])));
+        let unseen: Vec<Option<u32>> = unseen.collect();
+        let numbers: Vec<Vec<u32>> = numbered.into_iter().map(|numbered| numbered.numbers).collect();
+        let vocabulary = old.map(|old| Arc::new(old.renumbered(&numbers, &rows, &unseen)));
+        let known = data.header().vocabulary.clone().zip(vocabulary.as_ref());
+        let known = known.map(|(old, new)| KnownVocabulary { checksum: new.checksum(), ..old });
+        Ok(Self { numbers, rows, vocabulary, known })
+    }
 }
 
 /// The categories of one feature, numbered anew.
@@ -131,7 +189,7 @@ impl Numbered {
 mod tests {
     use std::num::NonZeroU32;
 
-    use super::super::{ReadSettings, Synthetic, prepare};
+    use super::super::{CATEGORICAL, ReadSettings, Synthetic, prepare};
     use super::*;
 
     #[test]

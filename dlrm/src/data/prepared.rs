@@ -5,23 +5,28 @@
 
 use std::fs::{self, File, TryLockError};
 use std::hash::Hasher;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use twox_hash::XxHash3_64;
 
 use super::Dataset;
 use super::ahead::BLOCK;
+use super::columns::{self, Form};
+use super::dataset::OfColumns;
 use super::error::{DataError, DataErrorKind};
 use super::header::{Header, LONGEST, ReadSettings};
 use super::ingest::{Ingested, ReadProgress, ingest};
 use super::input::Input;
 use super::mapped::Bytes;
-use super::numbering::renumber;
+use super::numbering::{renumber, renumber_columns};
+use super::spill::{Spill, Temporary};
 use super::vocabulary::Vocabulary;
 
 const HEADER: &str = "header.bin";
 const ROWS: &str = "rows.bin";
+/// Lists of columns; nothing of Criteo's lines.
+const BAGS: &str = "bags.bin";
 /// Rows as they are read, where they are written again.
 const FIRST: &str = "read.bin";
 
@@ -51,6 +56,9 @@ pub fn prepare(
     let input = Input::files(files)?;
     fs::create_dir_all(directory).map_err(|error| DataError::new(directory, error))?;
     let _lock = lock(directory)?;
+    if settings.columns().is_some() {
+        return prepare_columns(input, directory, settings, progress);
+    }
     let mut rows = Temporary::new(directory.join(ROWS))?;
     let ingested = match settings.anew() {
         None => ingest(input, settings, BLOCK, |bytes| rows.write(bytes), progress)?,
@@ -64,12 +72,51 @@ pub fn prepare(
             Ingested { header, vocabulary: renumbered.unwrap_or(vocabulary), bad }
         }
     };
+    finish(directory, &ingested, vec![rows])?;
+    Ok(ingested)
+}
+
+/// The same of files of columns.
+fn prepare_columns(
+    input: Input<'_>,
+    directory: &Path,
+    settings: &ReadSettings,
+    progress: impl FnMut(ReadProgress),
+) -> Result<Ingested, DataError> {
+    let Some(schema) = settings.columns().cloned() else { unreachable!("asked before") };
+    if let Some(what) = settings.lines_only() {
+        return Err(DataError::new(input.name(), DataErrorKind::LinesOnly(what)));
+    }
+    let spill = |name: &'static str| Spill::file(directory.join(name).with_extension("bin"));
+    let (mut ingested, [mut rows, mut bags]) = columns::ingest(input, &schema, settings, spill, progress)?;
+    if let Some(how) = settings.anew() {
+        let of_columns = OfColumns { form: Form::new(&schema), bags: bags.bytes()? };
+        let data = Dataset::of_columns(ingested.header, rows.bytes()?, ingested.vocabulary, of_columns);
+        let (mut new_rows, mut new_bags) = (spill("new_rows")?, spill("new_bags")?);
+        let failed = |error| DataError::new(directory, io::Error::other(error));
+        let (header, vocabulary, _) = renumber_columns(&data, how, failed, |rows, bags| {
+            new_rows.write(rows)?;
+            new_bags.write(bags)
+        })?;
+        drop(data);
+        ingested = Ingested { header, vocabulary, bad: ingested.bad };
+        (rows, bags) = (new_rows, new_bags);
+    }
+    let named = |spill: Spill, name| spill.into_file(directory.join(name));
+    finish(directory, &ingested, vec![named(rows, ROWS)?, named(bags, BAGS)?])?;
+    Ok(ingested)
+}
+
+/// Puts all files in place.
+fn finish(directory: &Path, ingested: &Ingested, files: Vec<Temporary>) -> Result<(), DataError> {
+    let header_path = directory.join(HEADER);
     let mut header = Temporary::new(header_path.clone())?;
     header.write(&ingested.header.encode())?;
     let mut vocabulary = Temporary::new(directory.join(Vocabulary::FILE))?;
     vocabulary.write(ingested.vocabulary.as_bytes())?;
-    let (rows_done, vocabulary_done) = rayon::join(|| rows.sync(), || vocabulary.sync());
-    rows_done?;
+    let (files_done, vocabulary_done) =
+        rayon::join(|| files.iter().try_for_each(Temporary::sync), || vocabulary.sync());
+    files_done?;
     vocabulary_done?;
     header.sync()?;
     // From here on the directory has no header until all is in place.
@@ -77,12 +124,11 @@ pub fn prepare(
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(DataError::new(header_path, error)),
         _ => sync_directory(directory)?,
     }
-    rows.rename()?;
+    files.into_iter().try_for_each(Temporary::rename)?;
     vocabulary.rename()?;
     sync_directory(directory)?;
     header.rename()?;
-    sync_directory(directory)?;
-    Ok(ingested)
+    sync_directory(directory)
 }
 
 /// Maps a prepared directory.
@@ -98,34 +144,65 @@ pub(super) fn open(directory: &Path) -> Result<Dataset, DataError> {
     file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|error| at_header(error.into()))?;
     let header = Header::decode(&bytes).map_err(at_header)?;
 
-    let path = directory.join(ROWS);
-    let at_rows = |kind| DataError::new(&path, kind);
-    let file = File::open(&path).map_err(|error| at_rows(error.into()))?;
-    let found = file.metadata().map_err(|error| at_rows(error.into()))?.len();
-    if found != header.bytes {
-        return Err(at_rows(DataErrorKind::Length { found, expected: header.bytes }));
-    }
-    let bytes = Bytes::map(&file).map_err(|error| at_rows(error.into()))?;
+    let bytes = map(directory.join(ROWS), header.bytes)?;
     let known = header.vocabulary.as_ref();
     let vocabulary = known.map(|known| Vocabulary::open_known(directory, known.checksum)).transpose()?;
     // Another's file with the right checksum is no accident; memory for tables is asked for by its numbers all the same.
-    if vocabulary.as_ref().is_some_and(|vocabulary| vocabulary.table_rows() != header.table_rows) {
+    if vocabulary.as_ref().is_some_and(|vocabulary| vocabulary.table_rows() != header.table_rows.as_slice()) {
         return Err(DataError::new(directory.join(HEADER), DataErrorKind::Header));
     }
-    Ok(Dataset::new(header, bytes, vocabulary))
+    let Some(columns) = &header.columns else {
+        // Lines of Criteo, numbered by a vocabulary of these.
+        let of_lines = vocabulary.as_ref().is_none_or(|vocabulary| vocabulary.schema().is_none());
+        return match of_lines {
+            true => Ok(Dataset::new(header, bytes, vocabulary)),
+            false => Err(DataError::new(directory.join(HEADER), DataErrorKind::Header)),
+        };
+    };
+    let contradicts = || DataError::new(directory.join(HEADER), DataErrorKind::Header);
+    let vocabulary = vocabulary.ok_or_else(contradicts)?;
+    let form = Form::new(vocabulary.schema().ok_or_else(contradicts)?);
+    if form.bytes(header.rows).map(|bytes| bytes as u64) != Some(header.bytes) {
+        return Err(contradicts());
+    }
+    let bags = map(directory.join(BAGS), columns.bag_bytes)?;
+    Ok(Dataset::of_columns(header, bytes, vocabulary, OfColumns { form, bags }))
 }
 
-/// Compares rows with the header's checksum.
-pub(super) fn verify(header: &Header, bytes: &[u8], mut progress: impl FnMut(u64)) -> Result<(), DataErrorKind> {
-    let mut hasher = XxHash3_64::new();
+/// Maps a file of this length.
+fn map(path: PathBuf, expected: u64) -> Result<Bytes, DataError> {
+    let open = || {
+        let file = File::open(&path)?;
+        let found = file.metadata()?.len();
+        match found {
+            // Nothing cannot be mapped everywhere.
+            0 if expected == 0 => Ok(Bytes::Owned(Vec::new())),
+            _ if found != expected => Err(DataErrorKind::Length { found, expected }),
+            _ => Ok(Bytes::map(&file)?),
+        }
+    };
+    open().map_err(|kind| DataError::new(&path, kind))
+}
+
+/// Compares files with the header's checksums.
+pub(super) fn verify<'a>(
+    files: impl Iterator<Item = (&'a Bytes, u64)>,
+    mut progress: impl FnMut(u64),
+) -> Result<(), DataErrorKind> {
     let mut read = 0;
-    for bytes in bytes.chunks(STEP) {
-        hasher.write(bytes);
-        read += bytes.len() as u64;
-        progress(read);
+    for (bytes, expected) in files {
+        let mut hasher = XxHash3_64::new();
+        for bytes in bytes.chunks(STEP) {
+            hasher.write(bytes);
+            read += bytes.len() as u64;
+            progress(read);
+        }
+        let found = hasher.finish();
+        if found != expected {
+            return Err(DataErrorKind::Checksum { found, expected });
+        }
     }
-    let (found, expected) = (hasher.finish(), header.checksum);
-    if found == expected { Ok(()) } else { Err(DataErrorKind::Checksum { found, expected }) }
+    Ok(())
 }
 
 /// Holds a directory, so that two runs never write into one temporary file. Elsewhere than on Unix directories cannot be
@@ -149,52 +226,4 @@ fn sync_directory(directory: &Path) -> Result<(), DataError> {
         File::open(directory).and_then(|file| file.sync_all()).map_err(|error| DataError::new(directory, error))?;
     }
     Ok(())
-}
-
-/// A file under a temporary name until it is renamed; it goes when it is dropped before.
-struct Temporary {
-    file: File,
-    temporary: PathBuf,
-    path: PathBuf,
-    renamed: bool,
-}
-
-impl Temporary {
-    fn new(path: PathBuf) -> Result<Self, DataError> {
-        let temporary = path.with_extension("bin.tmp");
-        let file = File::create(&temporary).map_err(|error| DataError::new(&temporary, error))?;
-        Ok(Self { file, temporary, path, renamed: false })
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), DataError> {
-        self.file.write_all(bytes).map_err(|error| self.failed(error))
-    }
-
-    /// What was written, as memory.
-    fn map(&self) -> Result<Bytes, DataError> {
-        File::open(&self.temporary).and_then(|file| Bytes::map(&file)).map_err(|error| self.failed(error))
-    }
-
-    fn sync(&self) -> Result<(), DataError> {
-        self.file.sync_all().map_err(|error| self.failed(error))
-    }
-
-    fn rename(mut self) -> Result<(), DataError> {
-        fs::rename(&self.temporary, &self.path).map_err(|error| self.failed(error))?;
-        self.renamed = true;
-        Ok(())
-    }
-
-    fn failed(&self, error: io::Error) -> DataError {
-        DataError::new(&self.temporary, error)
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if !self.renamed {
-            // An error is on its way already; this one would say less.
-            let _ = fs::remove_file(&self.temporary);
-        }
-    }
 }

@@ -65,13 +65,14 @@ impl Layout {
 
     /// Appends a row to a batch; whether it holds what a line can give: indices below the rows of their tables, or equal to
     /// their number where there are `unseen` values, and counts that are numbers.
-    fn unpack(&self, row: &[u8], table_rows: &[u64; CATEGORICAL], unseen: bool, batch: &mut Batch) -> bool {
+    fn unpack(&self, row: &[u8], table_rows: &[u64], unseen: bool, batch: &mut Batch) -> bool {
         let mut sound = true;
-        for (feature, indices) in batch.indices.iter_mut().enumerate() {
+        let features = batch.indices.iter_mut().zip(table_rows).enumerate();
+        for (feature, (indices, &rows)) in features {
             // Four bytes whatever the width: behind the last index there are the counts.
             let index = word(row, self.offsets[feature]) & self.masks[feature];
-            let unseen = unseen && u64::from(index) == table_rows[feature];
-            sound &= unseen || u64::from(index) < table_rows[feature];
+            let unseen = unseen && u64::from(index) == rows;
+            sound &= unseen || u64::from(index) < rows;
             indices.push(if unseen { UNSEEN } else { index });
         }
         let dense = self.stride - DENSE_BYTES;
@@ -95,8 +96,9 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 }
 
 /// Bytes of indices below these numbers.
-pub(super) fn widths(table_rows: &[u64; CATEGORICAL]) -> [u8; CATEGORICAL] {
-    table_rows.map(|rows| (rows.max(2) - 1).ilog2() as u8 / 8 + 1)
+pub(super) fn widths(table_rows: &[u64]) -> [u8; CATEGORICAL] {
+    let width = |rows: u64| (rows.max(2) - 1).ilog2() as u8 / 8 + 1;
+    std::array::from_fn(|feature| table_rows.get(feature).map_or(1, |&rows| width(rows)))
 }
 
 /// Consecutive rows of one layout.
@@ -176,7 +178,7 @@ impl Segments {
         &self,
         bytes: &[u8],
         row: usize,
-        (table_rows, unseen): (&[u64; CATEGORICAL], bool),
+        (table_rows, unseen): (&[u64], bool),
         batch: &mut Batch,
     ) -> bool {
         let (layout, row) = self.row(bytes, row);

@@ -4,11 +4,14 @@
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rayon::prelude::*;
 
 use super::ahead::{BLOCK, each_block};
+use super::batch::Width;
+use super::columns::{self, CellError};
 use super::criteo::{ParseError, Record, is_labelled, parse_text};
 use super::error::{DataError, DataErrorKind};
 use super::ingest::ReadProgress;
@@ -24,13 +27,33 @@ const PIECES: usize = 4;
 #[derive(Debug, Default)]
 pub struct StreamedLines {
     /// Those that are records, in batches of at most as many as was asked for; their labels are 0 where lines have none.
-    batches: Vec<Batch>,
+    pub(super) batches: Vec<Batch>,
     /// How many of the batches are used.
-    used: usize,
+    pub(super) used: usize,
     /// What is wrong with the others, each with the number of records before it among these lines.
-    bad: Vec<(usize, ParseError)>,
+    pub(super) bad: Vec<(usize, BadLine)>,
     /// Values that the vocabulary does not know.
-    unseen: u64,
+    pub(super) unseen: u64,
+    /// Values of lists that were left out.
+    pub(super) cut: u64,
+}
+
+/// What is wrong with a line, or a row of columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadLine {
+    /// Of the form of Criteo.
+    Line(ParseError),
+    /// Of columns.
+    Row(CellError),
+}
+
+impl From<BadLine> for DataErrorKind {
+    fn from(bad: BadLine) -> Self {
+        match bad {
+            BadLine::Line(error) => Self::Parse(error),
+            BadLine::Row(error) => Self::Cell(error),
+        }
+    }
 }
 
 impl StreamedLines {
@@ -40,13 +63,18 @@ impl StreamedLines {
     }
 
     /// What is wrong with lines that are no records, each with the number of records before it among these lines.
-    pub fn bad(&self) -> &[(usize, ParseError)] {
+    pub fn bad(&self) -> &[(usize, BadLine)] {
         &self.bad
     }
 
     /// How many values of these lines the vocabulary does not know.
     pub fn unseen(&self) -> u64 {
         self.unseen
+    }
+
+    /// How many values of lists were left out, since no list that the vocabulary was learned from is as long, or its schema says so.
+    pub fn cut(&self) -> u64 {
+        self.cut
     }
 
     fn read(&mut self, text: &[u8], first: u64, labelled: bool, vocabulary: &Vocabulary, most: usize) {
@@ -59,7 +87,7 @@ impl StreamedLines {
                     self.unseen += self.batch(most).push(&record, vocabulary);
                     records += 1;
                 }
-                Err(error) => self.bad.push((records, error)),
+                Err(error) => self.bad.push((records, BadLine::Line(error))),
             }
         }
     }
@@ -70,7 +98,7 @@ impl StreamedLines {
             if self.batches.len() == self.used {
                 self.batches.push(Batch::default());
             }
-            self.batches[self.used].reset(0);
+            self.batches[self.used].reset(0, Width::CRITEO);
             self.used += 1;
         }
         &mut self.batches[self.used - 1]
@@ -112,21 +140,26 @@ impl fmt::Debug for Source<'_> {
 }
 
 /// Reads lines and hands them to `take`, in order, in batches of at most `most` records, with how far it is, on the threads of the
-/// current rayon pool. Whether lines have a label, the first of each file says.
+/// current rayon pool. Whether lines have a label, the first of each file says. Where the vocabulary is of columns, files are read by
+/// its schema; the label, and what says what rows are for, need not be there.
 ///
 /// # Errors
 ///
 /// [`DataError`] if a file cannot be read or has no lines. What `take` gives ends it, too.
 pub fn stream<E: From<DataError>>(
     source: Source<'_>,
-    vocabulary: &Vocabulary,
+    vocabulary: &Arc<Vocabulary>,
     most: usize,
     mut take: impl FnMut(&Path, &StreamedLines, ReadProgress) -> Result<(), E>,
 ) -> Result<(), E> {
-    let Input { sources, total, read } = match source {
+    let input = match source {
         Source::Files(paths) => Input::files(paths)?,
         Source::Reader(reader, name) => Input::reader(reader, name),
     };
+    if let Some(schema) = vocabulary.schema() {
+        return columns::stream(input, (schema, vocabulary), most, take);
+    }
+    let Input { sources, total, read } = input;
     let (names, texts): (Vec<_>, Vec<_>) = sources.into_iter().map(|source| (source.name, source.text)).unzip();
     let (mut file_lines, mut all, mut labelled) = (0, 0, None);
     let mut chunks: Vec<StreamedLines> = Vec::new();

@@ -481,7 +481,7 @@ fn damaged_rows_are_named() {
         let mut batch = Batch::default();
         data.fill_batch(0..299, &mut batch).unwrap();
         let error = data.fill_batch(290..300, &mut batch).unwrap_err();
-        assert_eq!((error.row, error.name, batch.len()), (299, name, 0), "{error}");
+        assert_eq!((error.row, &*error.name, batch.len()), (299, name, 0), "{error}");
         // Not a number is not equal to itself.
         assert!(error.fault == fault || name == "I1", "{error}");
         assert!(error.to_string().starts_with(&format!("row 299: {name} is ")), "{error}");

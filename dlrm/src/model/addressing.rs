@@ -2,18 +2,29 @@
 
 use ttcore::{Bags, BagsError, Error, Layout, Offsets, Pooling, Real};
 
+use super::Samples;
 use super::config::{Feature, ModelConfig};
 use super::lookup::Lookup;
 use crate::data::UNSEEN;
 
 /// Memory for the addresses of a batch, for tables that are not looked up directly.
-pub(super) struct Addressing {
+pub(super) struct Addressing<F> {
     /// `[tables]`; empty for those that are.
     addresses: Vec<Vec<u32>>,
     /// Where bags of two rows begin; empty if there are none.
     pairs: Vec<u32>,
     /// `[tables]`; empty before the first batch in which a category of the table is unseen.
     seen: Vec<Seen>,
+    /// `[tables]`; empty for those of which every sample has one category, or which are looked up directly.
+    lists: Vec<Lists<F>>,
+}
+
+/// Bags of several categories, of tables that are not looked up directly.
+struct Lists<F> {
+    /// Where the bags begin, `[blocks][B]`.
+    starts: Vec<u32>,
+    /// `[blocks][rows of the bags]`
+    weights: Vec<F>,
 }
 
 /// A batch of which some categories are [`UNSEEN`]: their bags are empty, and so their embeddings zero.
@@ -42,28 +53,38 @@ impl Seen {
     }
 }
 
-impl Addressing {
+impl<F: Real> Addressing<F> {
     pub(super) fn new(config: &ModelConfig, largest_batch: usize) -> Self {
+        let lookups = |feature: &Feature| largest_batch * feature.longest as usize;
         let room = |feature: &Feature| match feature.lookup {
             Lookup::Direct => Vec::new(),
-            lookup => Vec::with_capacity(largest_batch * lookup.rows_of_a_sample()),
+            lookup => Vec::with_capacity(lookups(feature) * lookup.rows_of_a_sample()),
         };
         let summed = config.features().iter().any(|feature| matches!(feature.lookup, Lookup::Sum { .. }));
         let pairs = if summed { (0..largest_batch as u32).map(|bag| 2 * bag).collect() } else { Vec::new() };
         let seen = config.features().iter().map(|_| Seen::default()).collect();
-        Self { addresses: config.features().iter().map(room).collect(), pairs, seen }
+        let lists = config.features().iter().map(|_| Lists { starts: Vec::new(), weights: Vec::new() }).collect();
+        Self { addresses: config.features().iter().map(room).collect(), pairs, seen, lists }
     }
 
-    /// The categories of all tables, `[tables][B]`, checked, as bags; none stay in `bags` but these.
-    pub(super) fn bags<'a, F: Real>(
+    /// The categories of all tables, checked, as bags; none stay in `bags` but these.
+    pub(super) fn bags<'a>(
         &'a mut self,
         config: &ModelConfig,
-        categories: &'a [Vec<u32>],
+        samples: Samples<'a, F>,
         bags: &mut Vec<Bags<'a, F>>,
     ) -> Result<(), Error> {
-        let Self { addresses, pairs, seen } = self;
-        let tables = config.features().iter().zip(config.tables()).zip(categories).zip(addresses).zip(seen);
-        for (number, ((((feature, table), categories), addresses), seen)) in tables.enumerate() {
+        let Self { addresses, pairs, seen, lists } = self;
+        let tables = config.features().iter().zip(config.tables()).zip(samples.indices);
+        let memory = addresses.iter_mut().zip(seen).zip(lists);
+        for (number, (((feature, table), categories), ((addresses, seen), lists))) in tables.zip(memory).enumerate() {
+            let offsets = samples.offsets_of(number);
+            if !offsets.is_empty() {
+                let weights = Some(samples.weights_of(number)).filter(|weights| !weights.is_empty());
+                let found = of_lists(*feature, table.rows(), (categories, offsets, weights), addresses, lists);
+                bags.push(found.map_err(|error| error.of_table(number))?);
+                continue;
+            }
             if categories.contains(&UNSEEN) {
                 let found = with_unseen(*feature, table.rows(), categories, addresses, seen);
                 bags.push(found.map_err(|error| error.of_table(number))?);
@@ -89,9 +110,35 @@ impl Addressing {
     }
 }
 
+/// The bags of a table, several categories in each.
+fn of_lists<'a, F: Real>(
+    Feature { categories: n, lookup, .. }: Feature,
+    rows: u64,
+    (categories, offsets, weights): (&'a [u32], &'a [u32], Option<&'a [F]>),
+    addresses: &'a mut Vec<u32>,
+    lists: &'a mut Lists<F>,
+) -> Result<Bags<'a, F>, BagsError> {
+    let direct = Bags::new(n, categories, Offsets::Starts(offsets), Pooling::Sum, weights)?;
+    if lookup == Lookup::Direct {
+        return Ok(direct);
+    }
+    lookup.addresses(categories, addresses);
+    let (blocks, per_block) = (lookup.blocks(), (lookup.rows_of_a_sample() / lookup.blocks()) as u32);
+    let Lists { starts, weights: repeated } = lists;
+    starts.clear();
+    repeated.clear();
+    for block in 0..blocks as u32 {
+        let before = block * categories.len() as u32;
+        starts.extend(offsets.iter().map(|&start| (before + start) * per_block));
+        let weights = weights.iter().flat_map(|weights| weights.iter());
+        repeated.extend(weights.flat_map(|&weight| std::iter::repeat_n(weight, per_block as usize)));
+    }
+    Bags::new(rows, addresses, Offsets::Starts(starts), Pooling::Sum, weights.map(|_| repeated.as_slice()))
+}
+
 /// The bags of a table of which a category is unseen.
 fn with_unseen<'a, F: Real>(
-    Feature { categories: n, lookup }: Feature,
+    Feature { categories: n, lookup, .. }: Feature,
     rows: u64,
     categories: &[u32],
     addresses: &'a mut Vec<u32>,
@@ -127,7 +174,8 @@ pub(super) fn layout(config: &ModelConfig, largest_batch: usize) -> Result<Layou
         }
     });
     let columns: Vec<Vec<usize>> = columns.collect();
-    let most = config.features().iter().map(|feature| feature.lookup.rows_of_a_sample()).max().unwrap_or(1);
+    let rows = |feature: &Feature| feature.lookup.rows_of_a_sample().saturating_mul(feature.longest.max(1) as usize);
+    let most = config.features().iter().map(rows).max().unwrap_or(1);
     let lookups = largest_batch.checked_mul(most).ok_or(Error::TooLarge { what: "rows of a batch" })?;
     let tables = config.tables().iter().map(|table| table.table().clone()).collect();
     Layout::with_features(tables, columns, stride, largest_batch, lookups)

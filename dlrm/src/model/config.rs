@@ -25,6 +25,8 @@ pub struct Feature {
     pub categories: u64,
     /// Where their rows lie.
     pub lookup: Lookup,
+    /// The most categories of one sample: 1 where each has exactly one.
+    pub longest: u32,
 }
 
 /// Parts of a model that do not fit together.
@@ -71,6 +73,11 @@ pub enum ConfigError {
         /// The rows needed.
         want: u64,
     },
+    /// A product of two rows for samples of several categories: the product of two sums is not the sum of products.
+    ProductOfBags {
+        /// Which table.
+        table: usize,
+    },
     /// A table has another embedding dimension.
     TableDim {
         /// Which table.
@@ -90,7 +97,7 @@ impl ModelConfig {
     ///
     /// [`ConfigError`] if the parts do not fit together.
     pub fn new(dim: usize, bottom: Vec<usize>, top: Vec<usize>, tables: Vec<TableConfig>) -> Result<Self, ConfigError> {
-        let direct = |table: &TableConfig| Feature { categories: table.rows(), lookup: Lookup::Direct };
+        let direct = |table: &TableConfig| Feature { categories: table.rows(), lookup: Lookup::Direct, longest: 1 };
         let features = tables.iter().map(direct).collect();
         Self::with_features(dim, bottom, top, tables, features)
     }
@@ -130,6 +137,9 @@ impl ModelConfig {
             let (got, columns) = (config.table().dim(), feature.lookup.columns(dim));
             if columns != Some(got) {
                 return Err(ConfigError::TableDim { table, got, dim });
+            }
+            if feature.longest != 1 && matches!(feature.lookup, Lookup::Product { .. }) {
+                return Err(ConfigError::ProductOfBags { table });
             }
             let (got, want) = (config.rows(), feature.lookup.rows(feature.categories));
             if got != want || !feature.lookup.fits(config) {
@@ -195,6 +205,12 @@ impl fmt::Display for ConfigError {
             Self::Features { got, tables } => write!(f, "there are {got} features for {tables} tables"),
             Self::TableRows { table, got, want } => {
                 write!(f, "table {table} has {got} rows, where its lookups need {want}")
+            }
+            Self::ProductOfBags { table } => {
+                write!(
+                    f,
+                    "table {table} multiplies two rows, which lists of categories cannot be summed of: use another method"
+                )
             }
             Self::TableDim { table, got, dim } => {
                 write!(f, "table {table} has rows of {got} numbers, which do not make embeddings of {dim}")

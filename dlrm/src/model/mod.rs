@@ -20,6 +20,7 @@ mod dense;
 mod engine;
 mod exchange;
 mod finite;
+mod floats;
 mod gemm;
 #[cfg(any(feature = "cuda", feature = "emulator"))]
 mod gpu;
@@ -50,6 +51,7 @@ use product::Products;
 pub use config::{ConfigError, Feature, ModelConfig};
 pub use engine::{DenseModel, DensePart, Engine, Passed};
 pub use finite::{NonFinite, Quantity, StepError};
+pub(crate) use floats::Floats;
 pub use gemm::Number;
 #[cfg(any(feature = "cuda", feature = "emulator"))]
 pub use gpu::Gpu;
@@ -70,10 +72,29 @@ const MLP_STREAM: u64 = 1 << 63;
 pub struct Samples<'a, F> {
     /// Dense features, `[B][bottom inputs]`.
     pub dense: &'a [F],
-    /// One row for each sample, for each table: `[tables][B]`; [`UNSEEN`](crate::data::UNSEEN) for a category that has none.
+    /// The categories of each table's feature: `[tables][B]` where every sample has one, [`UNSEEN`](crate::data::UNSEEN) for
+    /// one that has no row, else `[tables][L]`, those of the first sample first.
     pub indices: &'a [Vec<u32>],
+    /// Where each sample's bag of categories begins in them, `[tables][B]`; nothing for a table where every sample has one, or
+    /// for all of them.
+    pub offsets: &'a [Vec<u32>],
+    /// What each embedding of a bag is multiplied by before they are summed, `[tables][L]`; nothing for a table where that is 1,
+    /// or for all of them. There are none without offsets.
+    pub weights: &'a [Vec<F>],
     /// Labels, 0 or 1, `[B]`.
     pub labels: &'a [F],
+}
+
+impl<'a, F> Samples<'a, F> {
+    /// Where the bags of a table begin; nothing where every sample has one category.
+    pub(crate) fn offsets_of(&self, table: usize) -> &'a [u32] {
+        self.offsets.get(table).map_or(&[], Vec::as_slice)
+    }
+
+    /// The weights of a table's bags; nothing where they have none.
+    pub(crate) fn weights_of(&self, table: usize) -> &'a [F] {
+        self.weights.get(table).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// A deep learning recommendation model.
@@ -83,7 +104,7 @@ pub struct Dlrm<B: Engine> {
     tables: EmbeddingBagCollection<B>,
     batch: Batch<B>,
     largest_batch: usize,
-    addressing: Addressing,
+    addressing: Addressing<B::Float>,
     /// What makes embeddings of the tables' rows, where these are not embeddings already.
     products: Option<Products<B>>,
     /// The bags of a call, which end with it: kept for their memory.
@@ -258,7 +279,7 @@ impl<B: Engine> Dlrm<B> {
         let start = Instant::now();
         self.check(samples)?;
         let mut bags: Vec<Bags<'_, B::Float>> = recycle(std::mem::take(&mut self.bags));
-        let mut grouped = self.addressing.bags(&self.config, samples.indices, &mut bags).map_err(B::Error::from);
+        let mut grouped = self.addressing.bags(&self.config, samples, &mut bags).map_err(B::Error::from);
         if grouped.is_ok() {
             grouped = self.tables.group(queue, &mut self.batch, bags.iter().copied(), mode);
         }
@@ -306,8 +327,22 @@ impl<B: Engine> Dlrm<B> {
             return Err(Error::TableCount { what: "lists of indices", got: samples.indices.len(), tables });
         }
         ttcore::check::length("dense features", None, samples.dense.len(), batch * self.config.bottom()[0])?;
+        for (what, got) in [("lists of offsets", samples.offsets.len()), ("lists of weights", samples.weights.len())] {
+            if got != 0 && got != tables {
+                return Err(Error::TableCount { what, got, tables });
+            }
+        }
         for (table, indices) in samples.indices.iter().enumerate() {
-            ttcore::check::length("indices", Some(table), indices.len(), batch)?;
+            let offsets = samples.offsets_of(table);
+            if offsets.is_empty() {
+                ttcore::check::length("indices", Some(table), indices.len(), batch)?;
+                continue;
+            }
+            ttcore::check::length("offsets", Some(table), offsets.len(), batch)?;
+            let (got, capacity) = (indices.len(), batch.saturating_mul(self.config.features()[table].longest as usize));
+            if got > capacity {
+                return Err(Error::Capacity { what: "lookups", table, got, capacity });
+            }
         }
         Ok(())
     }

@@ -193,7 +193,7 @@ fn train_one(run: &TrainRun, data: &Dataset, following: &mut Following<'_>) -> R
         backend,
         &mut Threads::one(),
         data,
-        &run.settings(&data.table_rows()),
+        &run.settings(data.table_rows()),
         &RunOptions::default(),
         following,
     );

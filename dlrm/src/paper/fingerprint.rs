@@ -58,7 +58,7 @@ fn of_method(method: Method, lines: Lines, data: &Dataset) -> Result<u64, String
                 seed: 9,
             };
             let backend = Cpu::<f32>::new().map_err(|error| error.to_string())?;
-            let settings = run.settings(&data.table_rows());
+            let settings = run.settings(data.table_rows());
             let outcome = train(backend, &mut Threads::one(), data, &settings, &RunOptions::default(), &mut ());
             let outcome = outcome.map_err(|error| error.to_string())?;
             for number in [outcome.log_loss, outcome.loss_last, outcome.auc.unwrap_or(0.0)] {

@@ -19,6 +19,8 @@ pub enum PredictError {
     Model(TrainError),
     /// The backend failed.
     Backend(String),
+    /// The model is of columns that a schema describes, and was given records of Criteo's lines.
+    Columns,
     /// Predictions cannot be written.
     Write(io::Error),
     /// Someone asked to stop.
@@ -32,6 +34,7 @@ impl fmt::Display for PredictError {
             Self::Data(error) => error.fmt(f),
             Self::Model(error) => error.fmt(f),
             Self::Backend(error) => f.write_str(error),
+            Self::Columns => f.write_str("the model was trained on other columns than those of these records"),
             Self::Write(error) => write!(f, "predictions cannot be written: {error}"),
             Self::Interrupted => f.write_str("interrupted"),
         }
@@ -45,7 +48,7 @@ impl std::error::Error for PredictError {
             Self::Data(error) => Some(error),
             Self::Model(error) => Some(error),
             Self::Write(error) => Some(error),
-            Self::Backend(_) | Self::Interrupted => None,
+            Self::Backend(_) | Self::Columns | Self::Interrupted => None,
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Predicted {
     pub skipped: u64,
     /// Values that the vocabulary does not know.
     pub unseen: u64,
+    /// Values of lists that were left out: they are longer than any the model was trained on, or than its schema allows.
+    pub cut: u64,
 }
 
 /// Writes a probability for each line, in as few digits as tell it from all others of its type, one a line and in order.
@@ -66,6 +68,7 @@ pub fn predict_lines<B: Engine>(
         predicted.lines += (records + lines.bad().len()) as u64;
         predicted.skipped += lines.bad().len() as u64;
         predicted.unseen += lines.unseen();
+        predicted.cut += lines.cut();
         out.write_all(&text).map_err(PredictError::Write)
     })?;
     out.flush().map_err(PredictError::Write)?;

@@ -16,11 +16,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ttcore::Real;
-
 use crate::checkpoint::{Checkpoint, CheckpointError, CheckpointErrorKind, MODEL};
-use crate::data::{Batch, Record, Vocabulary};
-use crate::model::{Dlrm, Engine, Samples};
+use crate::data::{Batch, DENSE, Record, Vocabulary};
+use crate::model::{Dlrm, Engine, Floats};
 pub use error::PredictError;
 pub use lines::{LineSettings, Predicted, predict_lines};
 
@@ -31,8 +29,7 @@ pub struct Predictor<B: Engine> {
     largest_batch: usize,
     /// Records as a batch.
     batch: Batch,
-    dense: Vec<B::Float>,
-    labels: Vec<B::Float>,
+    floats: Floats<B::Float>,
 }
 
 impl<B: Engine> fmt::Debug for Predictor<B> {
@@ -49,6 +46,11 @@ fn parts(path: &Path) -> (PathBuf, PathBuf) {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         (path.to_owned(), folder.to_owned())
     }
+}
+
+/// Dense features of what a vocabulary numbers.
+fn dense_of(vocabulary: &Vocabulary) -> usize {
+    vocabulary.schema().map_or(DENSE, |schema| schema.dense_features())
 }
 
 impl<B: Engine> Predictor<B> {
@@ -72,14 +74,14 @@ impl<B: Engine> Predictor<B> {
         let vocabulary = vocabulary.ok_or_else(none)?;
         vocabulary.verify(&folder)?;
         let settings = &checkpoint.description().settings;
-        settings.check_categories(&vocabulary.table_rows())?;
+        settings.check_features(dense_of(&vocabulary), vocabulary.table_rows(), &vocabulary.longest())?;
         let (config, seed) = (settings.model()?, settings.seed);
         let largest_batch = largest_batch.max(1);
         let mut model = Dlrm::new(backend, queue, config, largest_batch, seed)
             .map_err(|error| PredictError::Backend(error.to_string()))?;
         checkpoint.restore(&mut model, queue)?;
         let batch = Batch::with_capacity(largest_batch);
-        Ok(Self { model, vocabulary, largest_batch, batch, dense: Vec::new(), labels: Vec::new() })
+        Ok(Self { model, vocabulary, largest_batch, batch, floats: Floats::default() })
     }
 
     /// What numbers the categories.
@@ -96,12 +98,16 @@ impl<B: Engine> Predictor<B> {
     ///
     /// # Errors
     ///
-    /// [`PredictError::Backend`], also for more records than the largest batch.
+    /// [`PredictError::Columns`] for a model of other columns than those of Criteo's lines; [`PredictError::Backend`], also for more
+    /// records than the largest batch.
     pub fn predict<'r>(
         &mut self,
         queue: &mut B::Queue,
         records: impl IntoIterator<Item = &'r Record>,
     ) -> Result<&[B::Float], PredictError> {
+        if self.vocabulary.schema().is_some() {
+            return Err(PredictError::Columns);
+        }
         let mut batch = std::mem::take(&mut self.batch);
         batch.clear();
         for record in records {
@@ -124,12 +130,10 @@ impl<B: Engine> Predictor<B> {
     }
 
     fn run(&mut self, queue: &mut B::Queue, batch: &Batch) -> Result<(), PredictError> {
-        self.dense.clear();
-        self.dense.extend(batch.dense.iter().map(|&x| B::Float::of(f64::from(x))));
-        self.labels.clear();
-        self.labels.resize(batch.len(), B::Float::of(0.0));
-        let samples = Samples { dense: &self.dense, indices: &batch.indices, labels: &self.labels };
-        self.model.predict(queue, samples).map_err(|error| PredictError::Backend(error.to_string()))?;
+        self.floats.fill(batch);
+        self.model
+            .predict(queue, self.floats.samples(batch))
+            .map_err(|error| PredictError::Backend(error.to_string()))?;
         Ok(())
     }
 

@@ -59,6 +59,24 @@ pub enum TrainError {
         /// Rows of the table.
         rows: u64,
     },
+    /// Data for another model: of other features.
+    Features {
+        /// Dense or categorical ones.
+        what: &'static str,
+        /// Those of the model.
+        model: usize,
+        /// Those of the data.
+        data: usize,
+    },
+    /// Data for another model: it has longer lists.
+    Lists {
+        /// Which table.
+        table: usize,
+        /// The longest that the model takes.
+        model: u32,
+        /// The longest of the data.
+        data: u32,
+    },
     /// A row of the data is damaged.
     Row(RowError),
     /// The layers do not fit together.
@@ -152,6 +170,12 @@ impl fmt::Display for TrainError {
                 f,
                 "the data has {categories} categories for table {table}, the model {rows} rows: evaluate on data \
                  prepared with the one it was trained on"
+            ),
+            Self::Features { what, model, data } => write!(f, "the data has {data} {what}, the model {model}"),
+            Self::Lists { table, model, data } => write!(
+                f,
+                "a line of the data has {data} categories for table {table}, the model takes {model}: number the data by the \
+                 vocabulary of the model, or give the column max-values in the schema"
             ),
             Self::Numbering { table } => write!(
                 f,

@@ -9,8 +9,7 @@ use super::error::TrainError;
 use super::optimizer::Optimizer;
 use super::schedule::LrPolicy;
 use super::tables::TableSettings;
-use crate::data::DENSE;
-use crate::model::{ModelConfig, interaction};
+use crate::model::{Feature, ModelConfig, interaction};
 
 /// Everything the state of a run after some iterations depends on, beside the data.
 ///
@@ -27,6 +26,9 @@ pub struct Hyperparameters {
     pub top: Vec<usize>,
     /// The embedding tables, in order of the features.
     pub tables: Vec<TableSettings>,
+    /// The most categories of a sample for each table; nothing where every sample has exactly one of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub longest: Vec<u32>,
     /// Samples in a batch.
     pub batch_size: usize,
     /// The update rule.
@@ -79,17 +81,34 @@ impl Hyperparameters {
             |(number, table): (usize, &TableSettings)| table.config(self.dim, rule).map_err(TrainError::table(number));
         let tables = self.tables.iter().enumerate().map(table).collect::<Result<Vec<_>, _>>()?;
         let top = [&[interaction::width(self.dim, tables.len())], &self.top[..]].concat();
-        let features = self.tables.iter().map(TableSettings::feature).collect();
+        let longest = self.longest.iter().copied().chain(std::iter::repeat(1));
+        let features = self.tables.iter().zip(longest);
+        let features = features.map(|(table, longest)| Feature { longest, ..table.feature() }).collect();
         let config = ModelConfig::with_features(self.dim, self.bottom.clone(), top, tables, features)?;
         Ok(config.with_rule(rule))
     }
 
-    /// That every category has its row: `categories` are those of each feature.
+    /// That samples of so many dense features fit, and every category has its row: `categories` are those of each feature, and
+    /// `longest` the most of a sample.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Data`] for a table with fewer rows.
-    pub fn check_categories(&self, categories: &[u64]) -> Result<(), TrainError> {
+    /// [`TrainError::Features`] for another number of features, [`TrainError::Data`] for a table with fewer rows.
+    pub fn check_features(&self, dense: usize, categories: &[u64], longest: &[u32]) -> Result<(), TrainError> {
+        let first = self.bottom.first().copied().unwrap_or_default();
+        for (what, model, data) in
+            [("dense features", first, dense), ("categorical features", self.tables.len(), categories.len())]
+        {
+            if model != data {
+                return Err(TrainError::Features { what, model, data });
+            }
+        }
+        let most = self.longest.iter().copied().chain(std::iter::repeat(1));
+        if let Some((table, (&data, model))) =
+            longest.iter().zip(most).enumerate().find(|(_, (data, most))| *data > most)
+        {
+            return Err(TrainError::Lists { table, model, data });
+        }
         let pairs = categories.iter().zip(&self.tables).enumerate();
         for (table, (&categories, settings)) in pairs {
             if categories > settings.rows() {
@@ -105,8 +124,8 @@ impl Hyperparameters {
         if self.batch_size == 0 {
             return setting("batch size", "be at least 1");
         }
-        if self.bottom.first() != Some(&DENSE) {
-            return setting("bottom MLP", "begin with 13");
+        if !self.longest.is_empty() && self.longest.len() != self.tables.len() {
+            return setting("number of longest lists", "be that of the tables");
         }
         if self.tables.is_empty() {
             return setting("number of tables", "be at least 1");

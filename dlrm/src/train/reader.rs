@@ -3,27 +3,26 @@
 use ttcore::Real;
 
 use crate::data::{Batch, Dataset, RowError};
-use crate::model::Samples;
+use crate::model::{Floats, Samples};
 
 /// Lines of a data set as samples in the model's type of numbers; memory is reused.
 #[derive(Default)]
 pub(super) struct Reader<F> {
     batch: Batch,
-    dense: Vec<F>,
-    labels: Vec<F>,
+    floats: Floats<F>,
 }
 
 impl<F: Real> Reader<F> {
     /// Reads some lines, in that order; none if one is damaged.
     pub(super) fn read(&mut self, data: &Dataset, rows: impl ExactSizeIterator<Item = usize>) -> Result<(), RowError> {
         let read = data.fill_batch(rows, &mut self.batch);
-        self.convert();
+        self.floats.fill(&self.batch);
         read
     }
 
     /// The lines last read.
     pub(super) fn samples(&self) -> Samples<'_, F> {
-        Samples { dense: &self.dense, indices: &self.batch.indices, labels: &self.labels }
+        self.floats.samples(&self.batch)
     }
 
     /// They as the data has them.
@@ -34,14 +33,5 @@ impl<F: Real> Reader<F> {
     /// Their labels.
     pub(super) fn labels(&self) -> &[f32] {
         &self.batch.labels
-    }
-
-    fn convert(&mut self) {
-        let convert = |from: &[f32], to: &mut Vec<F>| {
-            to.clear();
-            to.extend(from.iter().map(|&x| F::of(f64::from(x))));
-        };
-        convert(&self.batch.dense, &mut self.dense);
-        convert(&self.batch.labels, &mut self.labels);
     }
 }

@@ -65,6 +65,9 @@ impl TrainSettings {
             return Err(TrainError::Numbering { table });
         }
         let (bottom, top) = self.layers();
+        if bottom[0] != self.dense {
+            return Err(TrainError::Features { what: "dense features", model: bottom[0], data: self.dense });
+        }
         let dim = bottom[bottom.len() - 1];
         let (tables, kept_dense) = self.choose(table_rows, dim, counts)?;
         let iterations = self.iterations(lines);
@@ -76,6 +79,7 @@ impl TrainSettings {
             bottom,
             top,
             tables,
+            longest: self.longest.clone(),
             batch_size: self.batch_size,
             optimizer: self.optimizer,
             lr: self.lr,

@@ -64,12 +64,13 @@ pub fn train<B: Engine>(
     if lines == 0 {
         return Err(TrainError::TooFewLines { lines: data.len() });
     }
-    let counts = Counts::new(data, settings.counted_tables(&data.table_rows()), data.split().train.clone(), |done| {
+    let settings = &settings.for_data(data);
+    let counts = Counts::new(data, settings.counted_tables(data.table_rows()), data.split().train.clone(), |done| {
         observer.progress(Progress::Count { done, lines });
         !observer.stop()
     })?;
     let Some(counts) = counts else { return Err(TrainError::Interrupted { iteration: 0, checkpoint: None }) };
-    let (resolved, kept_dense) = settings.resolve_with(&data.table_rows(), lines, Some(&counts))?;
+    let (resolved, kept_dense) = settings.resolve_with(data.table_rows(), lines, Some(&counts))?;
     let iterations = settings.iterations(lines).min(settings.max_iterations.unwrap_or(u64::MAX));
     let identity = DataIdentity::of(data);
     let (folder, mut checkpoint) = match &options.checkpoints {

@@ -10,7 +10,7 @@ use super::schedule::LrPolicy;
 use super::table_file::TableOverride;
 use super::tables::{CoreRuleName, InitName, RowInit, ScaleName};
 use crate::budget::Method;
-use crate::data::DENSE;
+use crate::data::{DENSE, Dataset};
 use crate::presets::Preset;
 
 /// Which tables are in TT form, and how.
@@ -131,6 +131,10 @@ pub struct TrainSettings {
     pub lr: LrPolicy,
     /// All random draws come from it.
     pub seed: u64,
+    /// Dense features of the data: 13 of Criteo's lines.
+    pub dense: usize,
+    /// The most categories of a sample for each table of the data; nothing where every sample has exactly one of each.
+    pub longest: Vec<u32>,
 }
 
 impl TrainSettings {
@@ -163,7 +167,16 @@ impl TrainSettings {
             optimizer: Optimizer::Sgd,
             lr: LrPolicy::constant(preset.learning_rate()),
             seed: 0,
+            dense: DENSE,
+            longest: Vec::new(),
         }
+    }
+
+    /// The same for the features of a data set.
+    pub fn for_data(&self, data: &Dataset) -> Self {
+        let longest = data.longest();
+        let lists = longest.iter().any(|&longest| longest != 1);
+        Self { dense: data.dense(), longest: if lists { longest } else { Vec::new() }, ..self.clone() }
     }
 
     /// Iterations of all epochs over `lines` lines, whether or not all are gone through.
@@ -173,7 +186,8 @@ impl TrainSettings {
 
     /// Layer sizes of the bottom MLP, and of the top MLP behind the interaction.
     pub(super) fn layers(&self) -> (Vec<usize>, Vec<usize>) {
-        let bottom = self.bottom.clone().unwrap_or_else(|| self.preset.bottom().to_vec());
+        let of_preset = || [&[self.dense], &self.preset.bottom()[1..]].concat();
+        let bottom = self.bottom.clone().unwrap_or_else(of_preset);
         let top = self.top.clone().unwrap_or_else(|| self.preset.top()[1..].to_vec());
         (bottom, top)
     }
@@ -223,8 +237,8 @@ impl TrainSettings {
             return setting("start of the learning rate's decay", "not be before the end of its warm-up");
         }
         let (bottom, top) = self.layers();
-        if bottom.len() < 2 || bottom[0] != DENSE || bottom.contains(&0) {
-            return setting("bottom MLP", "begin with 13 and have a second size, none of them 0");
+        if bottom.len() < 2 || bottom.contains(&0) {
+            return setting("bottom MLP", "have a second size, none of them 0");
         }
         if top.last() != Some(&1) || top.contains(&0) {
             return setting("top MLP", "end in 1, with no size of 0");

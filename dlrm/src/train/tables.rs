@@ -206,7 +206,7 @@ impl TableSettings {
             Self::Shared { lookup, .. } => lookup,
             Self::Dense { .. } | Self::Tt { .. } => Lookup::Direct,
         };
-        Feature { categories, lookup }
+        Feature { categories, lookup, longest: 1 }
     }
 
     /// The table of embedding dimension `dim`, trained by a rule.

@@ -77,7 +77,7 @@ impl<'d, B: Engine> Trainer<'d, B> {
         identity: DataIdentity,
         settings: Hyperparameters,
     ) -> Result<Self, TrainError> {
-        settings.check_categories(&data.table_rows())?;
+        settings.check_features(data.dense(), data.table_rows(), &data.longest())?;
         let split = data.split().clone();
         // No batch has more lines than there are.
         let largest = settings.batch_size.min(data.len());

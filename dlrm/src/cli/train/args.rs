@@ -75,6 +75,9 @@ pub(in crate::cli) struct Args {
     /// File or prepared directory to train on; without it, lines are made from the seed
     #[arg(long, value_name = "PATH", help_heading = "Data")]
     pub(super) data: Option<PathBuf>,
+    /// What the columns of the file are, where it is CSV or Parquet, in TOML; dlrm inspect guesses one
+    #[arg(long, value_name = "FILE", requires = "data", help_heading = "Data")]
+    pub(super) schema: Option<PathBuf>,
     /// How many lines to make
     #[arg(long, default_value_t = 2_000_000, conflicts_with = "data", help_heading = "Data")]
     pub(super) lines: u64,
@@ -86,7 +89,7 @@ pub(in crate::cli) struct Args {
     /// for lines that are made here, else false]
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Model")]
     preset_rows: Option<bool>,
-    /// Layer sizes of the bottom MLP, from the 13 counts to the embedding dimension, as in 13-512-256-64-16 [default: the
+    /// Layer sizes of the bottom MLP, from the 13 counts (or other dense features) to the embedding dimension, as in 13-512-256-64-16 [default: the
     /// preset's]
     #[arg(long, visible_alias = "arch-mlp-bot", value_name = "SIZES", help_heading = "Model")]
     bottom: Option<Sizes>,
@@ -328,6 +331,7 @@ impl Args {
                 decay_steps: self.lr_decay_steps,
             },
             seed: self.seed,
+            ..TrainSettings::new(self.preset)
         })
     }
 

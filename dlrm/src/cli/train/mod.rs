@@ -24,7 +24,8 @@ pub(super) fn run(args: &Args) -> super::Result {
     let tensorboard = args.tensorboard.as_deref().map(EventFile::create).transpose()?;
     let pool = args.backend.pool()?;
     let numbering = if settings.needs_popularity() { Numbering::Popularity } else { Numbering::Appearance };
-    let data = pool.install(|| data::read_or_make(args.data.as_ref(), args.lines, args.seed, numbering))?;
+    let data = pool
+        .install(|| data::read_or_make((args.data.as_ref(), args.schema.as_ref()), args.lines, args.seed, numbering))?;
     drop(pool);
 
     let mut console = Console::new(Interrupt::catch()?, log).with_tensorboard(tensorboard);

@@ -362,7 +362,7 @@ mod tests {
         assert_eq!(data.header(), read.header());
         assert_eq!(data.header().positives, planted(&settings).positives);
         assert!(!data.split().validation.is_empty());
-        for (rows, most) in data.table_rows().into_iter().zip(settings.cardinalities) {
+        for (&rows, most) in data.table_rows().iter().zip(settings.cardinalities) {
             assert!(rows <= most && (rows == most || most > 25), "{rows} {most}");
         }
         // A large table is skewed but not exhausted: the first 100,000-row feature.

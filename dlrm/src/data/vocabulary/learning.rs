@@ -56,10 +56,11 @@ impl Learning {
 
     /// What was learned, of values that were taken modulo `range`.
     pub(super) fn finish(self, range: Option<NonZeroU32>) -> Vocabulary {
-        let rows = self.table_rows();
         let entries =
-            |feature: usize| self.features[feature].known.iter().map(|(&value, &index)| file::entry(value, index));
-        file::write(range, false, &rows, &[None; CATEGORICAL], entries)
+            |feature: usize| self.features[feature].known.iter().map(|(&value, &index)| (file::key(value), index));
+        let rows = self.table_rows().to_vec();
+        let known = file::Known { range, rows, unseen: vec![None; CATEGORICAL], ..file::Known::default() };
+        file::write(&known, entries)
     }
 }
 

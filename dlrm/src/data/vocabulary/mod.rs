@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::CATEGORICAL;
 pub use file::Vocabulary;
+pub(super) use file::{Known, write};
 use given::Given;
 use learning::Learning;
 
@@ -53,10 +54,10 @@ impl Numbers {
     }
 
     /// How many values had no index, for each feature.
-    pub(super) fn unseen(&self) -> [u64; CATEGORICAL] {
+    pub(super) fn unseen(&self) -> Vec<u64> {
         match self {
-            Self::Learned(_) => [0; CATEGORICAL],
-            Self::Given(given) => given.unseen(),
+            Self::Learned(_) => vec![0; CATEGORICAL],
+            Self::Given(given) => given.unseen().to_vec(),
         }
     }
 

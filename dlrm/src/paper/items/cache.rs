@@ -57,7 +57,7 @@ pub(super) fn show_fig9(scope: &Scope, known: &Known<'_>, claims: &Claims) -> Re
     let mut chart = Chart::new(title, axis, Axis::log("new since 3% of the lines before, %"));
     chart.subtitle = "the three largest tables, counted from the beginning".to_owned();
     let mut rows = Vec::new();
-    for (number, table) in largest_tables(&data.table_rows(), 3).into_iter().enumerate() {
+    for (number, table) in largest_tables(data.table_rows(), 3).into_iter().enumerate() {
         let points = changes(data, table, top)?;
         for [seen, new] in &points {
             rows.push(vec![(table + 1).to_string(), format!("{seen:.1}"), format!("{new:.3}")]);
