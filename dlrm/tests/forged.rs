@@ -70,7 +70,7 @@ fn numbers_that_no_run_comes_to_are_refused_by_name() {
         ("/settings/batch_size", json!(0), "the batch size must be at least 1"),
         ("/settings/tables", json!([]), "the number of tables must be at least 1"),
         ("/settings/lr/base", json!(-1.0), "the learning rate must be"),
-        ("/settings/bottom/0", json!(12), "the bottom MLP must begin with 13"),
+        ("/settings/bottom/0", json!(12), "tensor `bottom.0.weight` has shape [16, 13], not [16, 12]"),
         ("/settings/bottom/1", huge.clone(), "tensor `bottom.0.weight` has shape [16, 13], not [1099511627776, 13]"),
         ("/settings/top/0", json!(u64::MAX), "tensor `top.0.weight` has shape"),
         ("/settings/tables/DENSE/rows", huge.clone(), "tensor `tables.DENSE.rows` has shape"),

@@ -289,7 +289,7 @@ fn options_that_do_not_go_together_are_refused() {
         ("--lr-decay-start 5", 2, "--lr-decay-steps"),
         ("--bottom 13-x-4", 2, "not a size"),
         ("--optimizer lamb", 2, "adagrad"),
-        ("--bottom 12-4", 1, "bottom MLP"),
+        ("--bottom 12-4", 1, "the data has 13 dense features, the model 12"),
         ("--bottom 13", 1, "bottom MLP"),
         ("--top 8-2", 1, "top MLP"),
         ("--cache-fraction 1.5", 1, "cache fraction"),

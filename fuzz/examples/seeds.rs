@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use dlrm::data::Synthetic;
-use ttcore_fuzz::{checkpoint, prepared, vocabulary};
+use ttcore_fuzz::{checkpoint, columns, parquet, prepared, vocabulary};
 
 fn main() -> io::Result<()> {
     // Targets that take structure from bytes: any bytes are an input, longer ones a larger one.
@@ -17,6 +17,8 @@ fn main() -> io::Result<()> {
     }
     let edits = |first: u8, count: u64| (0..count).map(move |seed| [&[first], &noise(100 + seed, 120)[..]].concat());
     write("vocabulary", vocabulary::seeds().into_iter().chain(edits(3, 6)))?;
+    write("columns", columns::seeds())?;
+    write("parquet", [parquet::seed()].into_iter().chain(edits(1, 6)))?;
     write("prepared", prepared::seeds().into_iter().chain(edits(2, 6)))?;
     write("checkpoint", checkpoint::seeds().into_iter().chain(edits(2, 6)))?;
     write("criteo", lines()?)

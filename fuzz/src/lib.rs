@@ -6,6 +6,8 @@
 //! | [`bags`] | indices, offsets, weights of all four integer types | accepted exactly if valid; errors point at what is wrong |
 //! | [`criteo`] | lines, plain or gzip | the samples are those of a naive reader, or the same line is refused |
 //! | [`prepared`] | a prepared data set, from scratch or a valid one edited | a typed error, or every row can be read or is named |
+//! | [`columns`] | a schema and CSV | a typed error, or the same rows in memory, in a directory and as a stream |
+//! | [`parquet`] | a Parquet file, from scratch or a valid one edited | the same |
 //! | [`vocabulary`](mod@vocabulary) | a vocabulary, from scratch or a valid one edited | a typed error, or every value has an index of its table, or none |
 //! | [`checkpoint`] | a checkpoint, from scratch or a valid one edited | a typed error, or training goes on from it |
 //! | [`settings`] | a file of tables | a typed error, or settings that hold what it says |
@@ -20,10 +22,12 @@
 pub mod bags;
 pub mod cache;
 pub mod checkpoint;
+pub mod columns;
 pub mod cpu;
 pub mod criteo;
 mod edit;
 pub mod numbers;
+pub mod parquet;
 pub mod prepared;
 pub mod settings;
 pub mod shapes;
@@ -33,7 +37,7 @@ pub mod vocabulary;
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("shapes", shapes::run),
     ("bags", bags::run),
     ("criteo", criteo::run),
@@ -43,4 +47,6 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("cpu", cpu::run),
     ("cache", cache::run),
     ("vocabulary", vocabulary::run),
+    ("columns", columns::run),
+    ("parquet", parquet::run),
 ];

@@ -401,7 +401,7 @@ fn damaged_directories_give_typed_errors() {
         error.kind
     };
     assert!(matches!(changed(0), DataErrorKind::Foreign));
-    assert!(matches!(changed(8), DataErrorKind::Version { found: 18, known: 2 }));
+    assert!(matches!(changed(8), DataErrorKind::Version { found: 18, known: 3 }));
     assert!(matches!(changed(100), DataErrorKind::Header));
     assert!(matches!(changed(header_bytes.len() - 1), DataErrorKind::Header));
     for content in [&b""[..], b"label\t1\t2\n", &header_bytes[..50], &[header_bytes.clone(), vec![0; 5000]].concat()] {
