@@ -149,8 +149,14 @@ struct Case {
     dense: Vec<f64>,
     labels: Vec<f64>,
     indices: Vec<Vec<u32>>,
+    /// Of the first feature, where a sample may have any number of categories; else nothing.
+    offsets: Vec<Vec<u32>>,
+    weights: Vec<Vec<f64>>,
     seed: u64,
 }
+
+/// The most categories of a sample.
+const LONGEST: u32 = 3;
 
 fn lookups(categories: u64) -> impl Strategy<Value = Lookup> {
     let buckets = 1..=categories;
@@ -176,22 +182,56 @@ fn cases() -> impl Strategy<Value = Case> {
             prop::collection::vec(number, batch * FEATURES),
             prop::collection::vec(0u8..2, batch),
             (index(categories), index(5)),
+            lists(categories, batch),
             any::<u64>(),
         )
-            .prop_map(move |(lookup, dense, labels, (first, second), seed)| Case {
-                categories,
-                lookup,
-                dense,
-                labels: labels.into_iter().map(f64::from).collect(),
-                indices: vec![first, second],
-                seed,
+            .prop_map(move |(lookup, dense, labels, (first, second), lists, seed)| {
+                Case {
+                    categories,
+                    lookup,
+                    dense,
+                    labels: labels.into_iter().map(f64::from).collect(),
+                    indices: vec![first, second],
+                    offsets: Vec::new(),
+                    weights: Vec::new(),
+                    seed,
+                }
+                .with(lists)
             })
     })
 }
 
+/// How many categories each sample has, which, and their weights, if they have any; or one each.
+type Lists = Option<(Vec<u32>, Vec<u32>, Option<Vec<f64>>)>;
+
+fn lists(categories: u64, batch: usize) -> impl Strategy<Value = Lists> {
+    let lengths = prop::collection::vec(0..=LONGEST, batch);
+    prop::option::of(lengths.prop_flat_map(move |lengths| {
+        let lookups = lengths.iter().sum::<u32>() as usize;
+        let weights = prop::option::of(prop::collection::vec(-2.0f64..2.0, lookups));
+        (Just(lengths), prop::collection::vec(0..categories as u32, lookups), weights)
+    }))
+}
+
 impl Case {
+    /// With lists of categories, where the lookup can sum them.
+    fn with(mut self, lists: Lists) -> Self {
+        if let Some((lengths, indices, weights)) = lists.filter(|_| !matches!(self.lookup, Lookup::Product { .. })) {
+            let mut start = 0;
+            let offsets = lengths.iter().map(|length| {
+                start += length;
+                start - length
+            });
+            self.offsets = vec![offsets.collect(), Vec::new()];
+            self.indices[0] = indices;
+            self.weights = weights.map_or_else(Vec::new, |weights| vec![weights, Vec::new()]);
+        }
+        self
+    }
+
     fn samples(&self) -> Samples<'_, f64> {
-        Samples { dense: &self.dense, indices: &self.indices, offsets: &[], weights: &[], labels: &self.labels }
+        let Self { dense, indices, offsets, weights, labels, .. } = self;
+        Samples { dense, indices, offsets, weights, labels }
     }
 
     fn model<B: Engine<Float = f64>>(&self, backend: B, queue: &mut B::Queue) -> Dlrm<B> {
@@ -207,7 +247,11 @@ impl Case {
             }
         };
         let features = vec![
-            Feature { categories: self.categories, lookup: self.lookup, longest: 1 },
+            Feature {
+                categories: self.categories,
+                lookup: self.lookup,
+                longest: if self.offsets.is_empty() { 1 } else { LONGEST },
+            },
             Feature { categories: 5, lookup: Lookup::Direct, longest: 1 },
         ];
         let tables = vec![table, TableConfig::dense(5, DIM).expect("a table")];
@@ -270,11 +314,41 @@ proptest! {
         }
     }
 
+    /// Weighted lists are what they say: those of one category and the weight 1 are no lists, and an embedding twice is one with
+    /// the weight 2.
+    #[test]
+    fn lists_are_sums(case in cases(), seed in any::<u64>()) {
+        let mut one = Case { offsets: Vec::new(), weights: Vec::new(), seed, ..case };
+        one.indices[0].resize(one.labels.len(), 0);
+        if matches!(one.lookup, Lookup::Product { .. }) {
+            one.lookup = Lookup::Direct;
+        }
+        let bags = one.labels.len() as u32;
+        let same = Case { offsets: vec![(0..bags).collect(), Vec::new()], ..one.clone() };
+        let twice = Case {
+            indices: vec![one.indices[0].iter().flat_map(|&index| [index, index]).collect(), one.indices[1].clone()],
+            offsets: vec![(0..bags).map(|bag| 2 * bag).collect(), Vec::new()],
+            ..one.clone()
+        };
+        let weighted = Case { weights: vec![vec![2.0; bags as usize], Vec::new()], ..same.clone() };
+        let predict = |case: &Case| {
+            let mut model = case.model(Reference::<f64>::new(), &mut ());
+            model.predict(&mut (), case.samples()).expect("predictions").to_vec()
+        };
+        prop_assert_eq!(predict(&one), predict(&same));
+        for (a, b) in predict(&twice).into_iter().zip(predict(&weighted)) {
+            prop_assert!((a - b).abs() < 1e-12);
+        }
+    }
+
     /// Categories that there are not are refused, by name, and nothing is looked up.
     #[test]
     fn categories_that_there_are_not_are_refused(case in cases(), beyond in 0u32..100) {
         let mut case = case;
         let last = case.labels.len() - 1;
+        case.offsets.clear();
+        case.weights.clear();
+        case.indices[0].resize(last + 1, 0);
         case.indices[0][last] = case.categories as u32 + beyond;
         let mut model = case.model(Reference::<f64>::new(), &mut ());
         let error = model.predict(&mut (), case.samples()).expect_err("a category too many").to_string();

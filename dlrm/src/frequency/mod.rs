@@ -14,7 +14,7 @@ mod buckets;
 pub use buckets::{Bucket, ByFrequency, Count};
 
 use self::buckets::Buckets;
-use crate::data::{CATEGORICAL, Counts};
+use crate::data::Counts;
 use crate::memory::largest_tables;
 use crate::model::Engine;
 use crate::train::{Evaluation, Observer, Part, Progress, TrainError, Trainer};
@@ -33,7 +33,7 @@ pub fn evaluate<B: Engine>(
     largest: usize,
     observer: &mut dyn Observer,
 ) -> Result<Option<(Evaluation, ByFrequency)>, TrainError> {
-    let rows: Vec<u64> = trainer.settings().tables.iter().take(CATEGORICAL).map(|table| table.rows()).collect();
+    let rows: Vec<u64> = trainer.settings().tables.iter().map(|table| table.rows()).collect();
     let train = trainer.split().train.clone();
     let lines = train.len();
     let counts = Counts::new(trainer.data(), largest_tables(&rows, largest), train, |done| {
