@@ -19,6 +19,7 @@ fn main() -> io::Result<()> {
     write("vocabulary", vocabulary::seeds().into_iter().chain(edits(3, 6)))?;
     write("columns", columns::seeds())?;
     write("parquet", [parquet::seed()].into_iter().chain(edits(1, 6)))?;
+    write("stored", (0..8).map(|seed| noise(200 + seed, 40 << (seed % 4))))?;
     write("prepared", prepared::seeds().into_iter().chain(edits(2, 6)))?;
     write("checkpoint", checkpoint::seeds().into_iter().chain(edits(2, 6)))?;
     write("criteo", lines()?)

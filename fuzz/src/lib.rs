@@ -8,6 +8,7 @@
 //! | [`prepared`] | a prepared data set, from scratch or a valid one edited | a typed error, or every row can be read or is named |
 //! | [`columns`] | a schema and CSV | a typed error, or the same rows in memory, in a directory and as a stream |
 //! | [`parquet`] | a Parquet file, from scratch or a valid one edited | the same |
+//! | [`stored`] | a prepared data set of columns, edited | a typed error, or every row can be read or is named |
 //! | [`vocabulary`](mod@vocabulary) | a vocabulary, from scratch or a valid one edited | a typed error, or every value has an index of its table, or none |
 //! | [`checkpoint`] | a checkpoint, from scratch or a valid one edited | a typed error, or training goes on from it |
 //! | [`settings`] | a file of tables | a typed error, or settings that hold what it says |
@@ -31,13 +32,14 @@ pub mod parquet;
 pub mod prepared;
 pub mod settings;
 pub mod shapes;
+pub mod stored;
 pub mod vocabulary;
 
 /// A target: what it does with an input.
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("shapes", shapes::run),
     ("bags", bags::run),
     ("criteo", criteo::run),
@@ -49,4 +51,5 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("vocabulary", vocabulary::run),
     ("columns", columns::run),
     ("parquet", parquet::run),
+    ("stored", stored::run),
 ];
