@@ -6,6 +6,11 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
+    /// Something that is not computed on a GPU yet.
+    Unsupported {
+        /// What.
+        what: &'static str,
+    },
     /// What every backend refuses.
     Contract(ttcore::Error),
     /// There is no driver, or no GPU that it can use.
@@ -87,6 +92,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Contract(error) => error.fmt(f),
+            Self::Unsupported { what } => write!(f, "{what} is not computed on a GPU yet"),
             Self::NoDevice { answer } => write!(
                 f,
                 "no usable NVIDIA GPU ({answer}): install the NVIDIA driver, check that `nvidia-smi` lists a GPU, or use \

@@ -7,7 +7,7 @@ use ttcore::cache::CacheState;
 
 use super::error::CheckpointErrorKind;
 use super::file::{Entry, Reader, Writer, dtype};
-use crate::model::{Dlrm, Engine, ModelConfig, TableTensor, table_tensors};
+use crate::model::{Cross, CrossSize, Dlrm, Engine, Mlp, ModelConfig, TableTensor, table_tensors};
 
 /// Numbers taken from the backend at a time.
 const PIECE: usize = 1 << 18;
@@ -52,9 +52,15 @@ fn tensors(config: &ModelConfig, dtype: Dtype) -> Vec<Tensor> {
         tensors.push(Tensor { entry: Entry { name, dtype, shape }, place });
     };
     let planes = config.rule().state_per_parameter();
-    for (mlp, (name, sizes)) in [("bottom", config.bottom()), ("top", config.top())].into_iter().enumerate() {
-        for (layer, sizes) in sizes.windows(2).enumerate() {
-            let (inputs, outputs) = (sizes[0], sizes[1]);
+    let pairs = |sizes: &[usize]| sizes.windows(2).map(|sizes| (sizes[0], sizes[1])).collect::<Vec<_>>();
+    let cross = config.cross().map_or_else(Vec::new, |CrossSize { layers, rank }| {
+        let width = config.interaction_width();
+        // V and W of each layer.
+        (0..layers).flat_map(|_| [(width, rank), (rank, width)]).collect()
+    });
+    let parts = [("bottom", pairs(config.bottom())), ("top", pairs(config.top())), ("cross", cross)];
+    for (mlp, (name, layers)) in parts.into_iter().enumerate() {
+        for (layer, (inputs, outputs)) in layers.into_iter().enumerate() {
             // Sizes may be those of a forged file: what saturates is the shape of no tensor.
             let parameters = outputs.saturating_mul(inputs.saturating_add(1));
             // State of the update rule: planes as long as all parameters; none for SGD.
@@ -93,8 +99,8 @@ pub(super) fn write<B: Engine>(
             let values = &mut piece[..range.len()];
             match place {
                 Place::Layer { mlp, layer, tensor } => {
-                    let mlps = model.mlps(queue).map_err(backend)?;
-                    writer.floats(&mlps[mlp].layers()[layer].tensors()[tensor].1[range])?;
+                    let mlp = part_of(model, queue, mlp)?;
+                    writer.floats(&mlp.layers()[layer].tensors()[tensor].1[range])?;
                     continue;
                 }
                 Place::Parameters { table, start } => {
@@ -125,8 +131,7 @@ pub(super) fn read<B: Engine>(
             let range = at..at + values.len();
             match place {
                 Place::Layer { mlp, layer, tensor } => {
-                    let [bottom, top] = model.mlps(queue).map_err(backend)?;
-                    let layer = &mut [bottom, top][mlp].layers_mut()[layer];
+                    let layer = &mut part_of(model, queue, mlp)?.layers_mut()[layer];
                     layer.tensors_mut()[tensor].1[range].copy_from_slice(values);
                 }
                 Place::Parameters { table, start } => {
@@ -141,6 +146,23 @@ pub(super) fn read<B: Engine>(
     }
     Ok(())
 }
+
+/// The layers of a part of the model: the bottom MLP, the top MLP, the cross network.
+fn part_of<'m, B: Engine>(
+    model: &'m mut Dlrm<B>,
+    queue: &mut B::Queue,
+    part: usize,
+) -> Result<&'m mut Mlp<B::Float>, CheckpointErrorKind> {
+    if part == CROSS {
+        let cross = model.cross().map(Cross::layers_mut);
+        return cross.ok_or_else(|| CheckpointErrorKind::foreign("it has a cross network".to_owned()));
+    }
+    let [bottom, top] = model.mlps(queue).map_err(backend)?;
+    Ok(if part == 0 { bottom } else { top })
+}
+
+/// The cross network among the parts.
+const CROSS: usize = 2;
 
 impl Caches {
     /// Those of a model.

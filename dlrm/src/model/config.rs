@@ -4,6 +4,7 @@ use std::fmt;
 
 use ttcore::{Rule, TableConfig};
 
+use super::cross::CrossSize;
 use super::interaction;
 use super::lookup::Lookup;
 
@@ -15,6 +16,7 @@ pub struct ModelConfig {
     top: Vec<usize>,
     tables: Vec<TableConfig>,
     features: Vec<Feature>,
+    cross: Option<CrossSize>,
     rule: Rule,
 }
 
@@ -78,6 +80,8 @@ pub enum ConfigError {
         /// Which table.
         table: usize,
     },
+    /// A cross network without layers, or of rank 0.
+    Cross,
     /// A table has another embedding dimension.
     TableDim {
         /// Which table.
@@ -114,6 +118,22 @@ impl ModelConfig {
         tables: Vec<TableConfig>,
         features: Vec<Feature>,
     ) -> Result<Self, ConfigError> {
+        Self::with_interaction(dim, (bottom, top), tables, features, None)
+    }
+
+    /// As [`ModelConfig::with_features`], with a cross network in the place of the dot products if there is one; `mlps` are the
+    /// sizes of the bottom and of the top MLP.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the parts do not fit together.
+    pub fn with_interaction(
+        dim: usize,
+        (bottom, top): (Vec<usize>, Vec<usize>),
+        tables: Vec<TableConfig>,
+        features: Vec<Feature>,
+        cross: Option<CrossSize>,
+    ) -> Result<Self, ConfigError> {
         for (mlp, sizes) in [("bottom", &bottom), ("top", &top)] {
             if sizes.len() < 2 || sizes.contains(&0) {
                 return Err(ConfigError::Sizes { mlp });
@@ -123,7 +143,10 @@ impl ModelConfig {
         if bottom_output != dim {
             return Err(ConfigError::BottomOutput { got: bottom_output, dim });
         }
-        let want = interaction::width(dim, tables.len());
+        if cross.is_some_and(|cross| cross.layers == 0 || cross.rank == 0) {
+            return Err(ConfigError::Cross);
+        }
+        let want = width(dim, tables.len(), cross);
         if top[0] != want {
             return Err(ConfigError::TopInput { got: top[0], want });
         }
@@ -146,7 +169,7 @@ impl ModelConfig {
                 return Err(ConfigError::TableRows { table, got, want });
             }
         }
-        Ok(Self { dim, bottom, top, tables, features, rule: Rule::Sgd })
+        Ok(Self { dim, bottom, top, tables, features, cross, rule: Rule::Sgd })
     }
 
     /// Another update rule of the MLPs than SGD. Tables have their own.
@@ -187,7 +210,20 @@ impl ModelConfig {
 
     /// Numbers in the interaction: what the top MLP begins with.
     pub fn interaction_width(&self) -> usize {
-        interaction::width(self.dim, self.tables.len())
+        width(self.dim, self.tables.len(), self.cross)
+    }
+
+    /// The cross network in the place of the dot products, if there is one.
+    pub fn cross(&self) -> Option<CrossSize> {
+        self.cross
+    }
+}
+
+/// Numbers that the top MLP begins with.
+pub fn width(dim: usize, tables: usize, cross: Option<CrossSize>) -> usize {
+    match cross {
+        Some(_) => dim.saturating_mul(tables + 1),
+        None => interaction::width(dim, tables),
     }
 }
 
@@ -206,6 +242,7 @@ impl fmt::Display for ConfigError {
             Self::TableRows { table, got, want } => {
                 write!(f, "table {table} has {got} rows, where its lookups need {want}")
             }
+            Self::Cross => f.write_str("a cross network needs at least one layer, and a rank of at least 1"),
             Self::ProductOfBags { table } => {
                 write!(
                     f,

@@ -9,6 +9,7 @@ use std::time::Instant;
 use ttcore::{Mode, Update};
 use ttcore_cpu::{Isa, Kernels, Work};
 
+use super::cross::{Cross, CrossTrace};
 use super::finite::{self, NonFinite, Quantity};
 use super::gemm::{Machine, Number};
 use super::interaction::{Interaction, Scratch};
@@ -26,6 +27,8 @@ const CHUNKS: usize = 4;
 /// Both MLPs and the interaction, with memory for a batch.
 pub(super) struct Dense<F> {
     pub(super) bottom: Mlp<F>,
+    /// In the place of the dot products, if there is one.
+    pub(super) cross: Option<Cross<F>>,
     pub(super) top: Mlp<F>,
     interaction: Interaction,
     chunks: Vec<Chunk<F>>,
@@ -37,6 +40,7 @@ pub(super) struct Dense<F> {
 /// What some samples leave.
 struct Chunk<F> {
     bottom: Trace<F>,
+    cross: Option<CrossTrace<F>>,
     top: Trace<F>,
     interaction: Vec<F>,
     grad_interaction: Vec<F>,
@@ -62,27 +66,41 @@ pub(super) struct Batch<'a, F> {
 }
 
 impl<F: Number> Dense<F> {
-    pub(super) fn new(bottom: Mlp<F>, top: Mlp<F>, interaction: Interaction, largest_batch: usize) -> Self {
+    pub(super) fn new(
+        bottom: Mlp<F>,
+        cross: Option<Cross<F>>,
+        top: Mlp<F>,
+        interaction: Interaction,
+        largest_batch: usize,
+    ) -> Self {
+        let width = top.layers()[0].inputs();
         let rows = largest_batch.div_ceil(CHUNKS).clamp(1, LARGEST_CHUNK);
         let zeros = |len: usize| vec![F::zero(); len];
         let chunk = |_| Chunk {
             bottom: bottom.trace(rows),
+            cross: cross.as_ref().map(|cross| cross.trace(rows)),
             top: top.trace(rows),
-            interaction: zeros(rows * interaction.width()),
-            grad_interaction: zeros(rows * interaction.width()),
+            interaction: zeros(rows * width),
+            grad_interaction: zeros(rows * width),
             scratch: interaction.scratch(),
             loss: 0.0,
             non_finite: None,
             clock: DenseClock::default(),
         };
         let chunks = (0..largest_batch.div_ceil(rows)).map(chunk).collect();
-        Self { bottom, top, interaction, chunks, rows, isa: Isa::from_env().unwrap_or(Isa::best()) }
+        Self { bottom, cross, top, interaction, chunks, rows, isa: Isa::from_env().unwrap_or(Isa::best()) }
     }
 
     /// About how many numbers are held for each sample of the largest batch: outputs and gradients of all layers.
-    pub(super) fn numbers_of_a_sample(bottom: &Mlp<F>, top: &Mlp<F>, interaction: Interaction) -> usize {
+    pub(super) fn numbers_of_a_sample(
+        bottom: &Mlp<F>,
+        cross: Option<&Cross<F>>,
+        top: &Mlp<F>,
+        interaction: Interaction,
+    ) -> usize {
         let outputs = |mlp: &Mlp<F>| mlp.layers().iter().map(|layer| layer.outputs()).sum::<usize>();
-        2 * (outputs(bottom) + outputs(top) + interaction.width())
+        let between = cross.map_or(2 * interaction.width(), Cross::numbers_of_a_sample);
+        2 * (outputs(bottom) + outputs(top)) + between
     }
 
     /// Forward, and in training backward to the embeddings. Gives the sum of the losses, or in training the first number
@@ -108,12 +126,13 @@ impl<F: Number> Work<F> for Pass<'_, '_, F> {
     type Output = (Result<f64, NonFinite>, DenseClock);
 
     fn run<K: Kernels<F>>(self, kernels: K) -> Self::Output {
-        let Dense { bottom, top, interaction, chunks, rows, isa } = self.dense;
+        let Dense { bottom, cross, top, interaction, chunks, rows, isa } = self.dense;
         bottom.refresh(kernels);
+        cross.iter_mut().for_each(|cross| cross.refresh(kernels));
         top.refresh(kernels);
         let samples = self.batch.labels.len();
         let chunks = &mut chunks[..samples.div_ceil(*rows)];
-        let model = Model { bottom, top, interaction: *interaction, samples, mode: self.mode };
+        let model = Model { bottom, cross: cross.as_ref(), top, interaction: *interaction, samples, mode: self.mode };
         let machine = Machine::new(*isa, kernels);
         let span = Span { interaction: *interaction, rows: *rows, chunks: &mut *chunks, batch: self.batch };
         for_each(span, &|span: Span<'_, F>| model.pass(machine, &mut span.chunks[0], span.batch));
@@ -129,6 +148,7 @@ impl<F: Number> Work<F> for Pass<'_, '_, F> {
 /// What all chunks share.
 struct Model<'m, F> {
     bottom: &'m Mlp<F>,
+    cross: Option<&'m Cross<F>>,
     top: &'m Mlp<F>,
     interaction: Interaction,
     /// Samples of the whole batch.
@@ -138,9 +158,10 @@ struct Model<'m, F> {
 
 impl<F: Number> Model<'_, F> {
     fn pass<K: Kernels<F>>(&self, machine: Machine<K>, chunk: &mut Chunk<F>, batch: Batch<'_, F>) {
-        let Chunk { bottom, top, interaction, grad_interaction, scratch, loss, non_finite, clock } = chunk;
+        let Chunk { bottom, cross, top, interaction, grad_interaction, scratch, loss, non_finite, clock } = chunk;
         let Batch { dense, labels, embedded, grad_embedded, probabilities } = batch;
-        let (rows, width) = (labels.len(), self.interaction.width());
+        let (rows, width) = (labels.len(), self.top.layers()[0].inputs());
+        let mut cross = self.cross.zip(cross.as_mut());
         let (interaction, grad_interaction) = (&mut interaction[..rows * width], &mut grad_interaction[..rows * width]);
         let start = &mut Instant::now();
         *clock = DenseClock::default();
@@ -148,7 +169,10 @@ impl<F: Number> Model<'_, F> {
         self.bottom.forward(machine, dense, rows, bottom);
         clock.book(0, start);
         let x = self.bottom.output(rows, bottom);
-        self.interaction.forward(machine.kernels, x, embedded, interaction, scratch);
+        match &mut cross {
+            Some((cross, trace)) => cross.forward(machine, (x, embedded), rows, trace, interaction),
+            None => self.interaction.forward(machine.kernels, x, embedded, interaction, scratch),
+        }
         clock.book(1, start);
         let logits = self.top.forward(machine, interaction, rows, top);
         probabilities.iter_mut().zip(logits).for_each(|(p, &logit)| *p = loss::sigmoid(logit));
@@ -164,7 +188,10 @@ impl<F: Number> Model<'_, F> {
         clock.book(3, start);
         let (x, grad_x) = self.bottom.output_and_gradient(rows, bottom);
         let grads = (grad_x, &mut *grad_embedded);
-        self.interaction.backward(machine.kernels, (x, embedded), grad_interaction, grads, scratch);
+        match &mut cross {
+            Some((cross, trace)) => cross.backward(machine, rows, trace, grad_interaction, grads),
+            None => self.interaction.backward(machine.kernels, (x, embedded), grad_interaction, grads, scratch),
+        }
         let given = [(Quantity::Label, labels), (Quantity::Dense { feature: 0 }, dense)].into_iter();
         let below = self.bottom.outputs(rows, bottom).enumerate().map(|(layer, y)| (Quantity::Bottom { layer }, y));
         let between = [(Quantity::Interaction, &*interaction)];
@@ -229,13 +256,16 @@ impl<F: Number> Work<F> for Step<'_, F> {
     type Output = ();
 
     fn run<K: Kernels<F>>(self, kernels: K) {
-        let Self { dense: Dense { bottom, top, chunks, rows, isa, .. }, update, features } = self;
+        let Self { dense: Dense { bottom, cross, top, chunks, rows, isa, .. }, update, features } = self;
         let (machine, inputs) = (Machine::new(*isa, kernels), bottom.layers()[0].inputs());
         // The dense features of a chunk, of which the last one may have fewer samples.
         let parts = features.chunks(*rows * inputs).zip(&*chunks);
         let parts = parts.map(|(features, chunk)| (features.len() / inputs, features, chunk));
         let below = parts.clone().map(|(rows, features, chunk)| (rows, features, &chunk.bottom));
+        let between = parts.clone().filter_map(|(rows, _, chunk)| Some((rows, chunk.cross.as_ref()?)));
         let above = parts.map(|(rows, _, chunk)| (rows, &chunk.interaction[..], &chunk.top));
-        join(|| top.update(machine, update, above), || bottom.update(machine, update, below));
+        let between = || cross.iter_mut().for_each(|cross| cross.update(machine, update, between.clone()));
+        let outside = || join(|| top.update(machine, update, above), || bottom.update(machine, update, below));
+        join(between, outside);
     }
 }

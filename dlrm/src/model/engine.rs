@@ -6,6 +6,7 @@ use ttcore::{Backend, Mode, Update};
 use ttcore_cpu::{Cpu, Isa};
 
 use super::Samples;
+use super::cross::Cross;
 use super::finite::NonFinite;
 use super::gemm::Number;
 use super::host::Host;
@@ -38,6 +39,8 @@ pub type Passed<T> = (Result<f64, NonFinite>, T);
 pub struct DenseModel<F> {
     /// The bottom MLP, with a ReLU behind every layer.
     pub bottom: Mlp<F>,
+    /// The cross network in the place of the dot products, if there is one.
+    pub cross: Option<Cross<F>>,
     /// The top MLP, whose last layer gives the logit.
     pub top: Mlp<F>,
     /// Sizes of the features.
@@ -122,4 +125,9 @@ pub trait DensePart<B: Backend>: Sized {
     ///
     /// The backend's.
     fn mlps(&mut self, on: &B, queue: &mut B::Queue) -> Result<[&mut Mlp<B::Float>; 2], B::Error>;
+
+    /// The cross network as it is now, on the host, if there is one; as [`DensePart::mlps`].
+    fn cross(&mut self) -> Option<&mut Cross<B::Float>> {
+        None
+    }
 }

@@ -12,7 +12,7 @@ use std::ops::Range;
 use ttcore::Real;
 
 use super::tensors::{TableTensor, table_tensors};
-use super::{Dlrm, Engine, loss};
+use super::{DensePart, Dlrm, Engine, Mlp, loss};
 
 /// Numbers taken from the backend at a time.
 const PIECE: usize = 1 << 16;
@@ -117,6 +117,14 @@ impl Quantity {
     }
 }
 
+/// The first tensor of some layers that has a number that is not finite.
+fn first_of<F: Real>(name: &str, mlp: &Mlp<F>) -> Option<String> {
+    mlp.layers().iter().enumerate().find_map(|(number, layer)| {
+        let (tensor, _) = layer.tensors().into_iter().find(|(_, values)| !all(values))?;
+        Some(format!("{name}.{number}.{tensor}"))
+    })
+}
+
 impl<B: Engine> Dlrm<B> {
     /// The first tensor of parameters or of optimiser state that has a number that is not finite, by its name in a
     /// [checkpoint](crate::checkpoint). Reads all of them.
@@ -125,12 +133,11 @@ impl<B: Engine> Dlrm<B> {
     ///
     /// The backend's.
     pub fn non_finite_parameter(&mut self, queue: &mut B::Queue) -> Result<Option<String>, B::Error> {
-        for (name, mlp) in ["bottom", "top"].into_iter().zip(self.mlps(queue)?) {
-            for (number, layer) in mlp.layers().iter().enumerate() {
-                if let Some((tensor, _)) = layer.tensors().into_iter().find(|(_, values)| !all(values)) {
-                    return Ok(Some(format!("{name}.{number}.{tensor}")));
-                }
-            }
+        let [bottom, top] = self.dense.mlps(self.tables.backend(), queue)?;
+        let of_mlps = first_of("bottom", bottom).or_else(|| first_of("top", top));
+        let cross = || self.dense.cross().and_then(|cross| first_of("cross", cross.layers()));
+        if let Some(name) = of_mlps.or_else(cross) {
+            return Ok(Some(name));
         }
         for (number, config) in self.config.tables().iter().enumerate() {
             for TableTensor { name, state, range, .. } in table_tensors(config) {

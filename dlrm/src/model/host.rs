@@ -6,6 +6,7 @@ use std::time::Instant;
 use ttcore::{Backend, Mode, Real, Update, check};
 use ttcore_cpu::Isa;
 
+use super::cross::Cross;
 use super::dense::{Batch, Dense};
 use super::engine::{DenseModel, DensePart, Passed};
 use super::exchange::Exchange;
@@ -36,16 +37,17 @@ impl<B: Backend<Float: Number>> DensePart<B> for Host<B> {
     const ASYNC: bool = false;
 
     fn new(on: &B, queue: &mut B::Queue, model: DenseModel<B::Float>) -> Result<Self, B::Error> {
-        let DenseModel { bottom, top, interaction, largest_batch } = model;
+        let DenseModel { bottom, cross, top, interaction, largest_batch } = model;
         let width = interaction.dim * interaction.embeddings;
         let len = largest_batch.saturating_mul(width);
-        let bytes = Dense::numbers_of_a_sample(&bottom, &top, interaction).saturating_mul(largest_batch);
+        let bytes =
+            Dense::numbers_of_a_sample(&bottom, cross.as_ref(), &top, interaction).saturating_mul(largest_batch);
         check::memory("memory of the layers", bytes.saturating_mul(B::Float::BYTES))?;
         Ok(Self {
             embedded: Exchange::new(on, queue, len)?,
             grad_embedded: Exchange::new(on, queue, len)?,
             probabilities: check::zeros("probabilities", largest_batch)?,
-            dense: Dense::new(bottom, top, interaction, largest_batch),
+            dense: Dense::new(bottom, cross, top, interaction, largest_batch),
             width,
         })
     }
@@ -99,6 +101,10 @@ impl<B: Backend<Float: Number>> DensePart<B> for Host<B> {
 
     fn probabilities(&mut self, _on: &B, _queue: &mut B::Queue, batch: usize) -> Result<&[B::Float], B::Error> {
         Ok(&self.probabilities[..batch])
+    }
+
+    fn cross(&mut self) -> Option<&mut Cross<B::Float>> {
+        self.dense.cross.as_mut()
     }
 
     fn mlps(&mut self, _on: &B, _queue: &mut B::Queue) -> Result<[&mut Mlp<B::Float>; 2], B::Error> {

@@ -16,7 +16,7 @@ const PANEL: usize = 64;
 pub struct Linear<F> {
     /// `[outputs][inputs]`.
     pub weight: Vec<F>,
-    /// `[outputs]`.
+    /// `[outputs]`; zeros of a layer that has none.
     pub bias: Vec<F>,
     /// State of the update rule, `[Rule::state_per_parameter][outputs inputs + outputs]`: of the weights, then of the
     /// biases.
@@ -26,6 +26,8 @@ pub struct Linear<F> {
     panels: Vec<F>,
     grad_weight: Vec<F>,
     grad_bias: Vec<F>,
+    /// Whether biases are trained.
+    biased: bool,
 }
 
 impl<F: Real> Linear<F> {
@@ -46,7 +48,20 @@ impl<F: Real> Linear<F> {
             grad_bias: zeros(outputs),
             weight,
             bias,
+            biased: true,
         }
+    }
+
+    /// The same with biases of 0.
+    pub(super) fn init_at_zero(inputs: usize, outputs: usize, rule: Rule, rng: &mut impl Rng) -> Self {
+        let mut layer = Self::init(inputs, outputs, rule, rng);
+        layer.bias.fill(F::zero());
+        layer
+    }
+
+    /// The same without biases: they stay 0.
+    pub(super) fn init_unbiased(inputs: usize, outputs: usize, rule: Rule, rng: &mut impl Rng) -> Self {
+        Self { biased: false, ..Self::init_at_zero(inputs, outputs, rule, rng) }
     }
 
     /// Number of inputs.
@@ -85,6 +100,7 @@ impl<F: Real> Linear<F> {
             grad_bias: &mut self.grad_bias,
             state: [first, second],
             bias_state: [first_bias, second_bias],
+            biased: self.biased,
         }
     }
 }
@@ -132,6 +148,7 @@ pub(super) struct Panels<'a, F> {
     grad_bias: &'a mut [F],
     state: [&'a mut [F]; 2],
     bias_state: [&'a mut [F]; 2],
+    biased: bool,
 }
 
 impl<F: Real> Parts for Panels<'_, F> {
@@ -158,6 +175,7 @@ impl<F: Real> Parts for Panels<'_, F> {
             grad_bias: grad_bias.0,
             state: [first.0, second.0],
             bias_state: [first_bias.0, second_bias.0],
+            biased: self.biased,
         };
         let back = Self {
             first: self.first + at,
@@ -170,6 +188,7 @@ impl<F: Real> Parts for Panels<'_, F> {
             grad_bias: grad_bias.1,
             state: [first.1, second.1],
             bias_state: [first_bias.1, second_bias.1],
+            biased: self.biased,
         };
         (front, back)
     }
@@ -191,7 +210,8 @@ impl<F: Number> Panels<'_, F> {
             let size = [width, inputs, input.len() / inputs];
             let grads = (&grad_output[first..], (1, self.outputs));
             machine.gemm(size, grads, (input, inputs), (&mut *self.grad_weight, inputs), parts > 0);
-            for row in grad_output.chunks_exact(self.outputs) {
+            let biased = if self.biased { grad_output } else { &[] };
+            for row in biased.chunks_exact(self.outputs) {
                 self.grad_bias.iter_mut().zip(&row[first..]).for_each(|(sum, &g)| *sum += g);
             }
             parts += 1;
@@ -200,7 +220,9 @@ impl<F: Number> Panels<'_, F> {
             self.grad_weight.fill(F::zero());
         }
         machine.kernels.update(update, update.lr, self.weight, self.grad_weight, self.state);
-        machine.kernels.update(update, update.lr, self.bias, self.grad_bias, self.bias_state);
+        if self.biased {
+            machine.kernels.update(update, update.lr, self.bias, self.grad_bias, self.bias_state);
+        }
         machine.kernels.transpose(width, inputs, self.weight, self.transposed);
     }
 

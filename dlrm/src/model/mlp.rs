@@ -42,6 +42,11 @@ impl<F: Real> Mlp<F> {
         Self { layers, relu_last, changed: true }
     }
 
+    /// Of these layers, without a ReLU behind the last.
+    pub(super) fn of(layers: Vec<Linear<F>>) -> Self {
+        Self { layers, relu_last: false, changed: true }
+    }
+
     /// The layers, first to last.
     pub fn layers(&self) -> &[Linear<F>] {
         &self.layers
@@ -54,7 +59,6 @@ impl<F: Real> Mlp<F> {
     }
 
     /// The layers, for what they have become where they are computed.
-    #[cfg(any(feature = "cuda", feature = "emulator"))]
     pub(super) fn received(&mut self) -> &mut [Linear<F>] {
         &mut self.layers
     }

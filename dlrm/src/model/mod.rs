@@ -3,7 +3,7 @@
 //! ```text
 //! dense [B][13]        -> bottom MLP          -> x [B][N]
 //! indices, one a table -> embedding bags      -> e [B][tables N]      lookup: which rows of its table a category has
-//! x, e                 -> interaction         -> [B][N + pairs]
+//! x, e                 -> interaction         -> [B][N + pairs], or [B][(tables + 1) N] of a cross network
 //! interaction          -> top MLP, sigmoid    -> p [B]
 //! ```
 //!
@@ -16,6 +16,7 @@
 
 mod addressing;
 mod config;
+mod cross;
 mod dense;
 mod engine;
 mod exchange;
@@ -48,7 +49,8 @@ use ttcore_cpu::Isa;
 use addressing::Addressing;
 use product::Products;
 
-pub use config::{ConfigError, Feature, ModelConfig};
+pub use config::{ConfigError, Feature, ModelConfig, width};
+pub use cross::{Cross, CrossSize};
 pub use engine::{DenseModel, DensePart, Engine, Passed};
 pub use finite::{NonFinite, Quantity, StepError};
 pub(crate) use floats::Floats;
@@ -143,6 +145,11 @@ impl<B: Engine> Dlrm<B> {
         self.dense.mlps(self.tables.backend(), queue)
     }
 
+    /// The cross network as it is now, if there is one; as [`Dlrm::mlps`].
+    pub fn cross(&mut self) -> Option<&mut Cross<B::Float>> {
+        self.dense.cross()
+    }
+
     /// Probabilities of the last forward, of `batch` samples.
     ///
     /// # Errors
@@ -182,7 +189,8 @@ impl<B: Engine> Dlrm<B> {
         let bottom = Mlp::init(config.bottom(), true, config.rule(), &mut rng);
         let top = Mlp::init(config.top(), false, config.rule(), &mut rng);
         let interaction = Interaction { dim: config.dim(), embeddings: config.tables().len() };
-        let dense = B::Dense::new(&backend, queue, DenseModel { bottom, top, interaction, largest_batch })?;
+        let cross = config.cross().map(|size| Cross::init(config.interaction_width(), size, config.rule(), &mut rng));
+        let dense = B::Dense::new(&backend, queue, DenseModel { bottom, cross, top, interaction, largest_batch })?;
         let products = Products::new(&backend, queue, &config, largest_batch)?;
         let layout = addressing::layout(&config, largest_batch)?;
         let session = Session::with_layout(backend, queue, config.tables().to_vec(), layout)?;

@@ -9,7 +9,7 @@ use super::error::TrainError;
 use super::optimizer::Optimizer;
 use super::schedule::LrPolicy;
 use super::tables::TableSettings;
-use crate::model::{Feature, ModelConfig, interaction};
+use crate::model::{CrossSize, Feature, ModelConfig, width};
 
 /// Everything the state of a run after some iterations depends on, beside the data.
 ///
@@ -29,6 +29,9 @@ pub struct Hyperparameters {
     /// The most categories of a sample for each table; nothing where every sample has exactly one of each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub longest: Vec<u32>,
+    /// The cross network in the place of the dot products, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cross: Option<CrossSize>,
     /// Samples in a batch.
     pub batch_size: usize,
     /// The update rule.
@@ -80,11 +83,12 @@ impl Hyperparameters {
         let table =
             |(number, table): (usize, &TableSettings)| table.config(self.dim, rule).map_err(TrainError::table(number));
         let tables = self.tables.iter().enumerate().map(table).collect::<Result<Vec<_>, _>>()?;
-        let top = [&[interaction::width(self.dim, tables.len())], &self.top[..]].concat();
+        let top = [&[width(self.dim, tables.len(), self.cross)], &self.top[..]].concat();
         let longest = self.longest.iter().copied().chain(std::iter::repeat(1));
         let features = self.tables.iter().zip(longest);
         let features = features.map(|(table, longest)| Feature { longest, ..table.feature() }).collect();
-        let config = ModelConfig::with_features(self.dim, self.bottom.clone(), top, tables, features)?;
+        let mlps = (self.bottom.clone(), top);
+        let config = ModelConfig::with_interaction(self.dim, mlps, tables, features, self.cross)?;
         Ok(config.with_rule(rule))
     }
 

@@ -80,6 +80,7 @@ impl TrainSettings {
             top,
             tables,
             longest: self.longest.clone(),
+            cross: self.cross,
             batch_size: self.batch_size,
             optimizer: self.optimizer,
             lr: self.lr,

@@ -11,6 +11,7 @@ use super::table_file::TableOverride;
 use super::tables::{CoreRuleName, InitName, RowInit, ScaleName};
 use crate::budget::Method;
 use crate::data::{DENSE, Dataset};
+use crate::model::CrossSize;
 use crate::presets::Preset;
 
 /// Which tables are in TT form, and how.
@@ -103,6 +104,8 @@ pub struct TrainSettings {
     pub bottom: Option<Vec<usize>>,
     /// Layer sizes of the top MLP behind the interaction instead of the preset's, the last 1.
     pub top: Option<Vec<usize>>,
+    /// The cross network in the place of the dot products, if there is one.
+    pub cross: Option<CrossSize>,
     /// The compressed tables.
     pub tt: TtSettings,
     /// How the largest tables are made smaller.
@@ -145,6 +148,7 @@ impl TrainSettings {
             preset_rows: false,
             bottom: None,
             top: None,
+            cross: None,
             tt: TtSettings {
                 tables: 7,
                 min_ratio: MIN_RATIO,

@@ -8,6 +8,7 @@ use std::{fmt, fs};
 use clap::error::ErrorKind;
 use clap::{Args as ClapArgs, ValueEnum};
 use dlrm::budget::Method;
+use dlrm::model::CrossSize;
 use dlrm::presets::Preset;
 use dlrm::train::{
     CacheSettings, CheckpointOptions, CoreRuleName, DenseInitName, InitName, LrPolicy, MIN_RATIO, OnNonFinite,
@@ -96,6 +97,15 @@ pub(in crate::cli) struct Args {
     /// Layer sizes of the top MLP behind the interaction, as in 512-256-1 [default: the preset's]
     #[arg(long, visible_alias = "arch-mlp-top", value_name = "SIZES", help_heading = "Model")]
     top: Option<Sizes>,
+    /// What comes between the bottom MLP with the tables and the top MLP
+    #[arg(long, value_enum, default_value_t = InteractionArg::Dot, help_heading = "Model")]
+    interaction: InteractionArg,
+    /// Layers of the cross network
+    #[arg(long, default_value_t = 3, value_name = "LAYERS", help_heading = "Model")]
+    cross_layers: usize,
+    /// Rank of its weights
+    #[arg(long, default_value_t = 512, value_name = "RANK", help_heading = "Model")]
+    cross_rank: usize,
     /// Seed of all random draws
     #[arg(long, default_value_t = 0, help_heading = "Model")]
     pub(super) seed: u64,
@@ -223,6 +233,14 @@ pub(in crate::cli) struct Args {
     pub(super) backend: BackendArgs,
 }
 
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum InteractionArg {
+    /// Dot products of all pairs of features, as in the reference DLRM
+    Dot,
+    /// A low-rank cross network, as in MLPerf's DLRM-DCNv2
+    Dcn,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum OptimizerArg {
     /// Stochastic gradient descent
@@ -300,6 +318,8 @@ impl Args {
             preset_rows: self.preset_rows.unwrap_or(self.data.is_none()),
             bottom: self.bottom.clone().map(|sizes| sizes.0),
             top: self.top.clone().map(|sizes| sizes.0),
+            cross: (self.interaction == InteractionArg::Dcn)
+                .then_some(CrossSize { layers: self.cross_layers, rank: self.cross_rank }),
             tt: TtSettings {
                 tables: self.tt_tables,
                 min_ratio: self.tt_min_ratio,

@@ -83,7 +83,10 @@ impl<F: Number + Element, D: Device> DensePart<Cuda<F, D>> for Gpu<F, D> {
     const ASYNC: bool = true;
 
     fn new(on: &Cuda<F, D>, queue: &mut D::Queue, model: DenseModel<F>) -> Result<Self, Error> {
-        let DenseModel { bottom, top, interaction, largest_batch } = model;
+        let DenseModel { bottom, cross, top, interaction, largest_batch } = model;
+        if cross.is_some() {
+            return Err(Error::Unsupported { what: "a cross network (--interaction dcn)" });
+        }
         FeatureSize { batch: largest_batch, dim: interaction.dim, embeddings: interaction.embeddings }.check::<F>()?;
         let mut layers = Vec::new();
         let (mut end, mut partial) = (0, 0);
