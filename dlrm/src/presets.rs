@@ -1,4 +1,4 @@
-//! The published settings: table sizes, layer sizes and training constants of the three usual DLRM models.
+//! The published settings: table sizes, layer sizes and training constants of the usual DLRM models.
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,6 +23,8 @@ pub enum Preset {
     Terabyte,
     /// Criteo Terabyte with indices capped at 40 million, the MLPerf training benchmark v0.7.
     Mlperf,
+    /// The same tables under a cross network, MLPerf's DLRM-DCNv2, whose lines have [several values](DCNV2_VALUES) of a feature.
+    Dcnv2,
 }
 
 const KAGGLE_ROWS: [u64; CATEGORICAL] = [
@@ -40,9 +42,13 @@ const MLPERF_ROWS: [u64; CATEGORICAL] = [
     14, 39979771, 25641295, 39664984, 585935, 12972, 108, 36,
 ];
 
+/// Values that a line of DLRM-DCNv2's data has of each feature: 214 in all.
+pub const DCNV2_VALUES: [u32; CATEGORICAL] =
+    [3, 2, 1, 2, 6, 1, 1, 1, 1, 7, 3, 8, 1, 6, 9, 5, 1, 1, 1, 12, 100, 27, 10, 3, 1, 1];
+
 impl Preset {
     /// All presets.
-    pub const ALL: [Self; 3] = [Self::Kaggle, Self::Terabyte, Self::Mlperf];
+    pub const ALL: [Self; 4] = [Self::Kaggle, Self::Terabyte, Self::Mlperf, Self::Dcnv2];
 
     /// The name that [`FromStr`] and the configuration files read.
     pub const fn name(self) -> &'static str {
@@ -50,6 +56,7 @@ impl Preset {
             Self::Kaggle => "kaggle",
             Self::Terabyte => "terabyte",
             Self::Mlperf => "mlperf",
+            Self::Dcnv2 => "dcnv2",
         }
     }
 
@@ -58,7 +65,7 @@ impl Preset {
         match self {
             Self::Kaggle => &KAGGLE_ROWS,
             Self::Terabyte => &TERABYTE_ROWS,
-            Self::Mlperf => &MLPERF_ROWS,
+            Self::Mlperf | Self::Dcnv2 => &MLPERF_ROWS,
         }
     }
 
@@ -67,7 +74,7 @@ impl Preset {
         match self {
             Self::Kaggle => 16,
             Self::Terabyte => 64,
-            Self::Mlperf => 128,
+            Self::Mlperf | Self::Dcnv2 => 128,
         }
     }
 
@@ -76,7 +83,7 @@ impl Preset {
         match self {
             Self::Kaggle => &[13, 512, 256, 64, 16],
             Self::Terabyte => &[13, 512, 256, 64],
-            Self::Mlperf => &[13, 512, 256, 128],
+            Self::Mlperf | Self::Dcnv2 => &[13, 512, 256, 128],
         }
     }
 
@@ -86,6 +93,7 @@ impl Preset {
             Self::Kaggle => &[367, 512, 256, 1],
             Self::Terabyte => &[415, 512, 512, 256, 1],
             Self::Mlperf => &[479, 1024, 1024, 512, 256, 1],
+            Self::Dcnv2 => &[3456, 1024, 1024, 512, 256, 1],
         }
     }
 
@@ -93,15 +101,32 @@ impl Preset {
     pub const fn batch_size(self) -> usize {
         match self {
             Self::Kaggle => 128,
-            Self::Terabyte | Self::Mlperf => 2048,
+            Self::Terabyte | Self::Mlperf | Self::Dcnv2 => 2048,
         }
     }
 
-    /// Learning rate of plain SGD.
+    /// Layers and rank of the cross network, if there is one in the place of the dot products.
+    pub const fn cross(self) -> Option<(usize, usize)> {
+        match self {
+            Self::Kaggle | Self::Terabyte | Self::Mlperf => None,
+            Self::Dcnv2 => Some((3, 512)),
+        }
+    }
+
+    /// What is added to the root of Adagrad, if that is the update rule; else it is plain SGD.
+    pub const fn adagrad_eps(self) -> Option<f64> {
+        match self {
+            Self::Kaggle | Self::Terabyte | Self::Mlperf => None,
+            Self::Dcnv2 => Some(1e-8),
+        }
+    }
+
+    /// Learning rate of its update rule.
     pub const fn learning_rate(self) -> f64 {
         match self {
             Self::Kaggle | Self::Terabyte => 0.1,
             Self::Mlperf => 1.0,
+            Self::Dcnv2 => 0.005,
         }
     }
 
@@ -126,7 +151,7 @@ pub struct ParsePresetError {
 
 impl fmt::Display for ParsePresetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unknown preset {:?}: want kaggle, terabyte or mlperf", self.given)
+        write!(f, "unknown preset {:?}: want kaggle, terabyte, mlperf or dcnv2", self.given)
     }
 }
 
@@ -152,7 +177,8 @@ mod tests {
             let (dim, bottom, top) = (preset.embedding_dim(), preset.bottom(), preset.top());
             assert_eq!(preset.table_rows().len(), 26);
             assert_eq!((bottom[0], bottom[bottom.len() - 1]), (DENSE, dim));
-            assert_eq!((top[0], top[top.len() - 1]), (dim + 27 * 26 / 2, 1));
+            let width = if preset.cross().is_some() { 27 * dim } else { dim + 27 * 26 / 2 };
+            assert_eq!((top[0], top[top.len() - 1]), (width, 1));
         }
     }
 
@@ -161,7 +187,9 @@ mod tests {
         assert_eq!(KAGGLE_ROWS.iter().sum::<u64>(), 33_762_577);
         assert_eq!(Preset::Kaggle.dense_parameters() * 4, 33_762_577 * 16 * 4);
         let gigabytes = Preset::ALL.map(|preset| preset.dense_parameters() as f64 * 4e-9);
-        for (got, (want, digits)) in gigabytes.into_iter().zip([(2.1608, 5e-5), (12.576, 5e-4), (96.14, 5e-3)]) {
+        for (got, (want, digits)) in
+            gigabytes.into_iter().zip([(2.1608, 5e-5), (12.576, 5e-4), (96.14, 5e-3), (96.14, 5e-3)])
+        {
             assert!((got - want).abs() <= digits, "{got} {want}");
         }
     }
@@ -178,6 +206,6 @@ mod tests {
             assert_eq!(preset.to_string().parse(), Ok(preset));
         }
         let error = "Kagle".parse::<Preset>().unwrap_err();
-        assert_eq!(error.to_string(), "unknown preset \"Kagle\": want kaggle, terabyte or mlperf");
+        assert_eq!(error.to_string(), "unknown preset \"Kagle\": want kaggle, terabyte, mlperf or dcnv2");
     }
 }

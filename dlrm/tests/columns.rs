@@ -366,6 +366,75 @@ fn trains_and_predicts(file: &str) {
 }
 
 #[test]
+fn lines_of_many_values_train_a_cross_network() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let file = path("lists.csv");
+    done(&["synth", "-o", &file, "--lines", "1400", "--cardinalities", "dcnv2", "--scale", "0.00001", "--multi-hot"]);
+    let toml = file.clone() + ".toml";
+    let schema = Schema::open(&toml).expect("a schema");
+    assert_eq!((schema.dense.len(), schema.categorical.len()), (13, 26));
+    done(&["prepare", &file, "--schema", &toml, "-o", &path("data")]);
+    let data = Dataset::open(path("data")).expect("a directory");
+    assert_eq!(data.longest(), dlrm::presets::DCNV2_VALUES);
+    assert_eq!(data.longest().iter().sum::<u32>(), 214);
+    let batch = all(&data);
+    // A value comes with the same others wherever it is the first: a list is one of its first value.
+    let (mut lists, mut again) = (std::collections::HashMap::new(), 0);
+    for sample in 0..data.len() {
+        let list = batch.indices_of(20, sample);
+        if let Some(first) = list.first() {
+            assert_eq!(list.len(), 100);
+            if let Some(before) = lists.insert(*first, list) {
+                assert_eq!(before, list);
+                again += 1;
+            }
+        }
+    }
+    assert!(again > 0);
+    let train = |threads: &str, run: &str| {
+        json(&[
+            "train",
+            "--data",
+            &path("data"),
+            "--preset",
+            "dcnv2",
+            "--bottom",
+            "13-16-8",
+            "--top",
+            "16-1",
+            "--cross-rank",
+            "4",
+            "--tt-rank",
+            "2",
+            "--tt-tables",
+            "3",
+            "--tt-min-ratio",
+            "0",
+            "--batch-size",
+            "64",
+            "--threads",
+            threads,
+            "--checkpoint-dir",
+            &path(run),
+            "--json",
+        ])
+    };
+    let outcome = train("1", "one");
+    train("3", "three");
+    let bytes = |run: &str| fs::read(path(&format!("{run}/final.safetensors"))).expect("a model");
+    assert!(bytes("one") == bytes("three"), "the same bytes on any number of threads");
+    assert!(outcome["loss_last"].as_f64() < outcome["loss_first"].as_f64(), "{outcome}");
+    // The same in memory.
+    let synthetic = dlrm::data::Synthetic { lines: 50, multi_hot: Some([2; 26]), ..Default::default() };
+    let settings = settings(synthetic.schema().expect("a schema"));
+    let made = Dataset::synthetic_with(&synthetic, &settings).expect("lines");
+    assert_eq!((made.len(), made.longest()), (50, vec![2; 26]));
+    let error = output(&["synth", "-o", &path("x"), "--multi-hot=1,2"]);
+    assert!(stderr(&error).contains("got 2 numbers, want 26"));
+}
+
+#[test]
 fn csv_trains_evaluates_and_predicts() {
     trains_and_predicts("clicks.csv");
 }

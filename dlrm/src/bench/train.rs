@@ -12,7 +12,7 @@ use ttcore::{CoreRule, Error, TableConfig, TtShape};
 use super::batches::Batches;
 use super::{Host, Order, WARM_UP, WorkloadError, machine_gflops, median};
 use crate::memory::{CORES, largest_tables};
-use crate::model::{DensePart, Dlrm, Engine, ModelConfig, Phases, StepError};
+use crate::model::{CrossSize, DensePart, Dlrm, Engine, Feature, Lookup, ModelConfig, Phases, StepError};
 use crate::presets::Preset;
 
 /// Learning rate of the steps.
@@ -88,8 +88,12 @@ impl Settings {
             };
             config.map_err(|error| WorkloadError::Table { table, error })
         };
-        let tables = preset.table_rows().iter().enumerate().map(table).collect::<Result<_, _>>()?;
-        ModelConfig::new(preset.embedding_dim(), preset.bottom().to_vec(), preset.top().to_vec(), tables)
+        let tables = preset.table_rows().iter().enumerate().map(table).collect::<Result<Vec<_>, _>>()?;
+        let direct = |table: &TableConfig| Feature { categories: table.rows(), lookup: Lookup::Direct, longest: 1 };
+        let features = tables.iter().map(direct).collect();
+        let mlps = (preset.bottom().to_vec(), preset.top().to_vec());
+        let cross = preset.cross().map(|(layers, rank)| CrossSize { layers, rank });
+        ModelConfig::with_interaction(preset.embedding_dim(), mlps, tables, features, cross)
             .map_err(WorkloadError::Model)
     }
 
@@ -114,13 +118,14 @@ impl Settings {
         counted.max(WARM_UP)
     }
 
-    /// Operations of the MLPs for one sample: forward, and backward to the weights of all layers and to the inputs of all
+    /// Operations of the MLPs, and of a cross network, for one sample: forward, and backward to the weights of all layers and to the inputs of all
     /// but the first.
     pub fn mlp_flops(&self) -> usize {
         let (bottom, top) = (self.preset.bottom(), self.preset.top());
         let products: usize =
             [bottom, top].iter().flat_map(|sizes| sizes.windows(2)).map(|pair| pair[0] * pair[1]).sum();
-        2 * (3 * products - bottom[0] * bottom[1])
+        let cross = self.preset.cross().map_or(0, |(layers, rank)| 2 * layers * rank * top[0]);
+        2 * (3 * (products + cross) - bottom[0] * bottom[1])
     }
 }
 

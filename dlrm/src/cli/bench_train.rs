@@ -31,7 +31,7 @@ use super::report;
   dlrm bench train --save-workload batches.safetensors --json"
 )]
 pub(super) struct Args {
-    /// Sizes of tables and layers: kaggle, terabyte or mlperf
+    /// Sizes of tables and layers: kaggle, terabyte, mlperf or dcnv2
     #[arg(long, default_value_t = Settings::default().preset)]
     preset: Preset,
     /// Samples of a batch [default: the preset's]

@@ -18,7 +18,7 @@ use super::report;
   dlrm memory --preset mlperf --tables 5,8 --rank 32"
 )]
 pub(super) struct Args {
-    /// Which model: kaggle, terabyte or mlperf
+    /// Which model: kaggle, terabyte, mlperf or dcnv2
     #[arg(long, default_value_t = Preset::Kaggle)]
     preset: Preset,
     /// How many of the largest tables are in TT form

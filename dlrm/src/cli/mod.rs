@@ -42,14 +42,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    // The largest by far, and made once.
+    // The largest, and made once.
     Train(Box<train::Args>),
     Eval(eval::Args),
     Export(export::Args),
     Predict(predict::Args),
     Inspect(inspect::Args),
     Prepare(prepare::Args),
-    Synth(synth::Args),
+    Synth(Box<synth::Args>),
     Shapes(shapes::Args),
     Memory(memory::Args),
     Paper(paper::Args),

@@ -20,7 +20,7 @@ use super::report;
   dlrm shapes --rows 10131227 --dim 16 --smallest 0.01"
 )]
 pub(super) struct Args {
-    /// Model whose largest tables are shown: kaggle, terabyte or mlperf
+    /// Model whose largest tables are shown: kaggle, terabyte, mlperf or dcnv2
     #[arg(long, default_value_t = Preset::Kaggle)]
     preset: Preset,
     /// How many of its largest tables

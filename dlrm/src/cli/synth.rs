@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use clap::Args as ClapArgs;
 use dlrm::data::{CATEGORICAL, Effects, Planted, Synthetic};
-use dlrm::presets::Preset;
+use dlrm::presets::{DCNV2_VALUES, Preset};
 use serde::Serialize;
 
 use super::meter::{Meter, Unit};
@@ -30,6 +30,7 @@ use super::report;
   dlrm synth -o day_1 --lines 1000000 --cardinalities kaggle --scale 0.1 --first-line 2000000
   dlrm prepare day_0 day_1 -o days                   day_1 is held out
   dlrm synth -o lines.tsv --effects vectors --head 10000
+  dlrm synth -o lists.csv --multi-hot                and lists.csv.toml: dlrm prepare lists.csv --schema lists.csv.toml -o lists
   dlrm synth -o lines.tsv.gz --largest 7 --largest-share 0.8 --json"
 )]
 pub(super) struct Args {
@@ -42,7 +43,7 @@ pub(super) struct Args {
     /// Number of the first line, to continue a file: as many as the files before have
     #[arg(long, default_value_t = 0, value_name = "N")]
     first_line: u64,
-    /// Most categories of each feature: those of kaggle, terabyte or mlperf, or 26 numbers separated by commas
+    /// Most categories of each feature: those of kaggle, terabyte, mlperf or dcnv2, or 26 numbers separated by commas
     #[arg(long, default_value = "kaggle", value_name = "PRESET|LIST")]
     cardinalities: Cardinalities,
     /// What they are multiplied by
@@ -69,6 +70,10 @@ pub(super) struct Args {
     /// How the categories of the largest tables have their effect
     #[arg(long, value_enum, default_value_t = Effects::default())]
     effects: Effects,
+    /// Write CSV with so many values of each feature in a line, as lists, and FILE.toml, its schema, beside it: those of dcnv2, 214
+    /// in all, or 26 numbers separated by commas
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "dcnv2", value_name = "dcnv2|LIST")]
+    multi_hot: Option<MultiHot>,
     /// Threads; the result is the same for any number [default: all cores]
     #[arg(long, value_parser = super::threads)]
     threads: Option<NonZeroUsize>,
@@ -92,7 +97,25 @@ impl FromStr for Cardinalities {
             return Ok(Self(*preset.table_rows()));
         }
         let numbers: Result<Vec<u64>, _> = text.split(',').map(str::parse).collect();
-        let numbers = numbers.map_err(|_| "want kaggle, terabyte, mlperf or a list of numbers".to_string())?;
+        let numbers = numbers.map_err(|_| "want kaggle, terabyte, mlperf, dcnv2 or a list of numbers".to_string())?;
+        let count = numbers.len();
+        numbers.try_into().map(Self).map_err(|_| format!("got {count} numbers, want {CATEGORICAL}"))
+    }
+}
+
+/// The numbers of values of the 26 features.
+#[derive(Clone)]
+struct MultiHot([u32; CATEGORICAL]);
+
+impl FromStr for MultiHot {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == Preset::Dcnv2.name() {
+            return Ok(Self(DCNV2_VALUES));
+        }
+        let numbers: Result<Vec<u32>, _> = text.split(',').map(str::parse).collect();
+        let numbers = numbers.map_err(|_| "want dcnv2 or a list of numbers".to_string())?;
         let count = numbers.len();
         numbers.try_into().map(Self).map_err(|_| format!("got {count} numbers, want {CATEGORICAL}"))
     }
@@ -127,6 +150,7 @@ pub(super) fn run(args: &Args) -> super::Result {
         largest_share: args.largest_share,
         head: args.head,
         effects: args.effects,
+        multi_hot: args.multi_hot.as_ref().map(|values| values.0),
     };
     let (path, pool) = (&args.output, super::pool(args.threads)?);
     let failed = |error: io::Error| format!("{}: {error}", path.display());
@@ -137,6 +161,13 @@ pub(super) fn run(args: &Args) -> super::Result {
         pool.install(|| settings.write(out, gzip, |lines| meter.tell(lines, Some(settings.lines))))
     })
     .map_err(failed)?;
+    if let Some(schema) = settings.schema() {
+        let mut toml = path.as_os_str().to_owned();
+        toml.push(".toml");
+        let toml = PathBuf::from(toml);
+        write(&toml, args.force, |out| out.write_all(schema.to_toml().as_bytes()))
+            .map_err(|error| format!("{}: {error}", toml.display()))?;
+    }
     let seconds = start.elapsed().as_secs_f64();
     meter.finish();
     let lines_per_second = planted.lines as f64 / seconds;

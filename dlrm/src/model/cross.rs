@@ -151,13 +151,13 @@ impl<F: Number> Cross<F> {
             let (grad_factors, grad_low) = (&mut grad_factors[l][..len], &mut grad_low[l][..rows * v.outputs()]);
             for (i, &g) in grad.iter().enumerate() {
                 grad_factors[i] = g * inputs[0][i];
-                grad_first[i] = grad_first[i] + g * factors[l][i];
+                grad_first[i] += g * factors[l][i];
             }
             w.backward(machine, grad_factors, grad_low);
             v.backward(machine, grad_low, below);
-            grad.iter_mut().zip(&*below).for_each(|(g, &below)| *g = *g + below);
+            grad.iter_mut().zip(&*below).for_each(|(g, &below)| *g += below);
         }
-        grad.iter_mut().zip(&*grad_first).for_each(|(g, &first)| *g = *g + first);
+        grad.iter_mut().zip(&*grad_first).for_each(|(g, &first)| *g += first);
         let parts = grad_bottom.chunks_exact_mut(dim).zip(grad_embedded.chunks_exact_mut(width - dim));
         for ((x, e), grad) in parts.zip(grad.chunks_exact(width)) {
             x.copy_from_slice(&grad[..dim]);

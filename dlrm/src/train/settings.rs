@@ -141,14 +141,14 @@ pub struct TrainSettings {
 }
 
 impl TrainSettings {
-    /// Those of a preset: plain SGD, the seven largest tables at rank 32, no cache, one epoch, seed 0.
+    /// Those of a preset: its update rule, the seven largest tables at rank 32, no cache, one epoch, seed 0.
     pub fn new(preset: Preset) -> Self {
         Self {
             preset,
             preset_rows: false,
             bottom: None,
             top: None,
-            cross: None,
+            cross: preset.cross().map(|(layers, rank)| CrossSize { layers, rank }),
             tt: TtSettings {
                 tables: 7,
                 min_ratio: MIN_RATIO,
@@ -168,7 +168,7 @@ impl TrainSettings {
             batch_size: preset.batch_size(),
             epochs: 1,
             max_iterations: None,
-            optimizer: Optimizer::Sgd,
+            optimizer: preset.adagrad_eps().map_or(Optimizer::Sgd, |eps| Optimizer::Adagrad { eps }),
             lr: LrPolicy::constant(preset.learning_rate()),
             seed: 0,
             dense: DENSE,

@@ -83,7 +83,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, default_value_t = 2_000_000, conflicts_with = "data", help_heading = "Data")]
     pub(super) lines: u64,
 
-    /// Sizes of embeddings and layers: kaggle, terabyte or mlperf
+    /// Sizes of embeddings and layers: kaggle, terabyte, mlperf or dcnv2
     #[arg(long, default_value_t = Preset::Kaggle, help_heading = "Model")]
     preset: Preset,
     /// Give tables the preset's rows where the data has fewer categories, as a part of the preset's data has [default: true
@@ -97,9 +97,9 @@ pub(in crate::cli) struct Args {
     /// Layer sizes of the top MLP behind the interaction, as in 512-256-1 [default: the preset's]
     #[arg(long, visible_alias = "arch-mlp-top", value_name = "SIZES", help_heading = "Model")]
     top: Option<Sizes>,
-    /// What comes between the bottom MLP with the tables and the top MLP
-    #[arg(long, value_enum, default_value_t = InteractionArg::Dot, help_heading = "Model")]
-    interaction: InteractionArg,
+    /// What comes between the bottom MLP with the tables and the top MLP [default: dot, dcn of dcnv2]
+    #[arg(long, value_enum, help_heading = "Model")]
+    interaction: Option<InteractionArg>,
     /// Layers of the cross network
     #[arg(long, default_value_t = 3, value_name = "LAYERS", help_heading = "Model")]
     cross_layers: usize,
@@ -167,10 +167,10 @@ pub(in crate::cli) struct Args {
     /// Stop after this many iterations; --resume goes on from there as if there had been no stop
     #[arg(long, value_name = "N", help_heading = "Optimisation")]
     max_iterations: Option<u64>,
-    /// Update rule of all parameters
-    #[arg(long, value_enum, default_value_t = OptimizerArg::Sgd, help_heading = "Optimisation")]
-    optimizer: OptimizerArg,
-    /// Added to the root in Adagrad [default: 1e-10]
+    /// Update rule of all parameters [default: sgd, adagrad of dcnv2]
+    #[arg(long, value_enum, help_heading = "Optimisation")]
+    optimizer: Option<OptimizerArg>,
+    /// Added to the root in Adagrad [default: 1e-10, 1e-8 of dcnv2]
     #[arg(long, help_heading = "Optimisation")]
     eps: Option<f64>,
     /// Learning rate [default: the preset's]
@@ -233,7 +233,7 @@ pub(in crate::cli) struct Args {
     pub(super) backend: BackendArgs,
 }
 
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
+#[derive(Clone, Copy, ValueEnum)]
 enum InteractionArg {
     /// Dot products of all pairs of features, as in the reference DLRM
     Dot,
@@ -305,9 +305,11 @@ impl Args {
                 parse_tables(&text).map_err(|error| TablesError { path: path.clone(), error })?
             }
         };
-        let optimizer = match (self.optimizer, self.eps) {
+        let preset_eps = self.preset.adagrad_eps();
+        let of_preset = if preset_eps.is_some() { OptimizerArg::Adagrad } else { OptimizerArg::Sgd };
+        let optimizer = match (self.optimizer.unwrap_or(of_preset), self.eps) {
             (OptimizerArg::Sgd, None) => Optimizer::Sgd,
-            (OptimizerArg::Adagrad, eps) => Optimizer::Adagrad { eps: eps.unwrap_or(1e-10) },
+            (OptimizerArg::Adagrad, eps) => Optimizer::Adagrad { eps: eps.or(preset_eps).unwrap_or(1e-10) },
             (OptimizerArg::Sgd, Some(_)) => {
                 let message = "--eps belongs to --optimizer adagrad; SGD has none\n";
                 return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message).into());
@@ -318,8 +320,11 @@ impl Args {
             preset_rows: self.preset_rows.unwrap_or(self.data.is_none()),
             bottom: self.bottom.clone().map(|sizes| sizes.0),
             top: self.top.clone().map(|sizes| sizes.0),
-            cross: (self.interaction == InteractionArg::Dcn)
-                .then_some(CrossSize { layers: self.cross_layers, rank: self.cross_rank }),
+            cross: match self.interaction {
+                Some(InteractionArg::Dot) => None,
+                None if self.preset.cross().is_none() => None,
+                _ => Some(CrossSize { layers: self.cross_layers, rank: self.cross_rank }),
+            },
             tt: TtSettings {
                 tables: self.tt_tables,
                 min_ratio: self.tt_min_ratio,

@@ -27,7 +27,9 @@ use serde::{Deserialize, Serialize};
 use self::bayes::Ranking;
 pub use self::effects::Effects;
 use self::model::{Drawn, Model};
-use super::CATEGORICAL;
+use super::columns::{Categorical, Dense, ListPooling, Schema, Transform};
+use super::criteo::NAMES;
+use super::{CATEGORICAL, DENSE};
 use crate::presets::Preset;
 
 /// Lines made at a time by one task, about a megabyte; in a compressed file, lines of one gzip member.
@@ -57,6 +59,10 @@ pub struct Synthetic {
     pub head: u32,
     /// How the largest tables' features have theirs.
     pub effects: Effects,
+    /// Values of each feature in a line, at least 1, in the form of [columns](super::columns); none for Criteo's lines. The first is
+    /// that of the line, others follow from it: it is it that has an effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub multi_hot: Option<[u32; CATEGORICAL]>,
 }
 
 impl Default for Synthetic {
@@ -75,6 +81,7 @@ impl Default for Synthetic {
             largest_share: 0.5,
             head: 100,
             effects: Effects::Scalars,
+            multi_hot: None,
         }
     }
 }
@@ -103,6 +110,11 @@ pub enum SyntheticError {
     },
     /// The number of the last line does not fit 64 bits.
     Lines,
+    /// No value of a feature.
+    MultiHot {
+        /// Which, from 0.
+        feature: usize,
+    },
 }
 
 impl fmt::Display for SyntheticError {
@@ -120,6 +132,7 @@ impl fmt::Display for SyntheticError {
                     "effects of vectors are of pairs of the largest tables: at least 2 must count as such, not {largest}"
                 )
             }
+            Self::MultiHot { feature } => write!(f, "feature C{} has no value in a line: at least 1", feature + 1),
             Self::Lines => f.write_str("the last line's number is larger than 64 bits hold"),
         }
     }
@@ -161,7 +174,17 @@ impl Synthetic {
     pub fn write(&self, mut out: impl Write, gzip: bool, mut progress: impl FnMut(u64)) -> io::Result<Planted> {
         let model = Model::new(self)?;
         let mut ranking = Ranking::default();
-        let mut text_bytes = 0;
+        let header = self.header();
+        let text_bytes = header.len();
+        match gzip && !header.is_empty() {
+            true => {
+                let mut encoder = GzEncoder::new(&mut out, Compression::fast());
+                encoder.write_all(header.as_bytes())?;
+                encoder.finish()?;
+            }
+            false => out.write_all(header.as_bytes())?,
+        }
+        let mut text_bytes = text_bytes as u64;
         let count = self.lines.div_ceil(BLOCK);
         let together = 4 * rayon::current_num_threads() as u64;
         for first in (0..count).step_by(together as usize) {
@@ -208,7 +231,30 @@ impl Synthetic {
     pub fn reader(&self) -> Result<SyntheticReader, SyntheticError> {
         let model = Model::new(self)?;
         let lines = self.first_line..self.first_line + self.lines;
-        Ok(SyntheticReader { model, lines, text: Vec::new(), read: 0 })
+        Ok(SyntheticReader { model, lines, text: self.header().into_bytes(), read: 0 })
+    }
+
+    /// The names of the columns, where there are any.
+    fn header(&self) -> String {
+        let Some(_) = self.multi_hot else { return String::new() };
+        NAMES.join(",") + "\n"
+    }
+
+    /// What the columns of the lines are; none of Criteo's lines.
+    pub fn schema(&self) -> Option<Schema> {
+        let values = self.multi_hot?;
+        let dense = |name: &&str| Dense { name: (*name).to_owned(), transform: Transform::Log, missing: 0.0 };
+        let categorical = |(name, values): (&&str, u32)| Categorical {
+            pooling: (values > 1).then_some(ListPooling::Sum),
+            ..Categorical::one(*name)
+        };
+        Some(Schema {
+            label: NAMES[0].to_owned(),
+            split: None,
+            delimiter: ',',
+            dense: NAMES[1..=DENSE].iter().map(dense).collect(),
+            categorical: NAMES[1 + DENSE..].iter().zip(values).map(categorical).collect(),
+        })
     }
 }
 

@@ -124,6 +124,13 @@ impl Feature {
         effects::product(&effects::factors(self.key, rank), &effects::factors(other.key, other_rank))
     }
 
+    /// The rank of a value that comes with one of this rank in a list: of equal ranks the same.
+    fn companion(&self, rank: u32, at: u32) -> u32 {
+        let hash = mix(u64::from(self.scatter) ^ mix(u64::from(rank) << 32 | u64::from(at)));
+        // From 1 to the last, as even as a remainder.
+        ((u128::from(hash) * u128::from(self.most)) >> 64) as u32 + 1
+    }
+
     /// The raw category value of a rank.
     fn value(&self, rank: u32) -> u32 {
         // Odd multiplication and shifted exclusive-or are bijections and keep 0: ranks never collide or mean missing.
@@ -155,6 +162,8 @@ pub(super) struct Model {
     /// What the scores are multiplied by.
     scales: Scores,
     bias: f64,
+    /// Values of each feature in a line of columns.
+    multi_hot: Option<[u32; CATEGORICAL]>,
 }
 
 impl Model {
@@ -165,13 +174,17 @@ impl Model {
         if !(0.0..=1.0).contains(&settings.largest_share) {
             return Err(SyntheticError::LargestShare(settings.largest_share));
         }
+        if let Some(feature) = settings.multi_hot.and_then(|values| values.iter().position(|&values| values == 0)) {
+            return Err(SyntheticError::MultiHot { feature });
+        }
         settings.first_line.checked_add(settings.lines).ok_or(SyntheticError::Lines)?;
         let largest = largest_tables(&settings.cardinalities, settings.largest);
         let pairs = settings.effects.pairs(&largest)?;
         let feature = |feature| Feature::new(feature, settings, largest.contains(&feature));
         let features = (0..CATEGORICAL).map(feature).collect::<Result<_, _>>()?;
         let rng = ChaCha8Rng::seed_from_u64(settings.seed);
-        let mut model = Self { rng, features, largest, pairs, scales: Scores::default(), bias: 0.0 };
+        let mut model =
+            Self { rng, features, largest, pairs, scales: Scores::default(), bias: 0.0, multi_hot: settings.multi_hot };
         model.calibrate(settings.signal, settings.largest_share);
         Ok(model)
     }
@@ -190,18 +203,22 @@ impl Model {
         let probability = sigmoid(other + self.scales.largest * scores.largest);
         let positive = uniform(&mut rng) < probability;
         text.push(if positive { b'1' } else { b'0' });
+        let delimiter = if self.multi_hot.is_some() { b',' } else { b'\t' };
         for count in counts {
-            text.push(b'\t');
+            text.push(delimiter);
             if let Some(count) = count {
                 decimal(count, text);
             }
         }
-        for (&rank, feature) in ranks.iter().zip(&self.features) {
-            text.push(b'\t');
+        for (number, (&rank, feature)) in ranks.iter().zip(&self.features).enumerate() {
+            text.push(delimiter);
             if rank != 0 {
-                // By hand, not through the formatting machinery: these 26 fields are most of the line.
-                let value = feature.value(rank);
-                text.extend((0..8).rev().map(|digit| b"0123456789abcdef"[(value >> (4 * digit)) as usize & 15]));
+                hexadecimal(feature.value(rank), text);
+                let more = self.multi_hot.map_or(0, |values| values[number] - 1);
+                for at in 1..=more {
+                    text.push(b'|');
+                    hexadecimal(feature.value(feature.companion(rank, at)), text);
+                }
             }
         }
         text.push(b'\n');
@@ -291,6 +308,11 @@ fn count(index: usize, mean: f64, deviation: f64, rng: &mut ChaCha8Rng) -> i64 {
     let normal: f64 = StandardNormal.sample(rng);
     // 1 + x is log-normal; rounding to the nearest makes the many zeros that real counts have.
     ((mean + deviation * normal).exp() - 0.5).floor().clamp(0.0, 2e6) as i64
+}
+
+fn hexadecimal(value: u32, text: &mut Vec<u8>) {
+    // By hand, not through the formatting machinery: these 26 fields are most of the line.
+    text.extend((0..8).rev().map(|digit| b"0123456789abcdef"[(value >> (4 * digit)) as usize & 15]));
 }
 
 fn decimal(value: i64, text: &mut Vec<u8>) {
