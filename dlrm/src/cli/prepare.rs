@@ -174,7 +174,8 @@ fn verify(args: &Args, directory: &Path) -> super::Result {
     let data = Dataset::open_prepared(directory)?;
     let header = data.header();
     let mut meter = Meter::new("checking", Unit::Bytes);
-    let outcome = data.verify(directory, |read| meter.tell(read, Some(header.bytes)));
+    let lists = header.columns.as_ref().map_or(0, |columns| columns.bag_bytes);
+    let outcome = data.verify(directory, |read| meter.tell(read, Some(header.bytes + lists)));
     meter.finish();
     outcome?;
     let verified = Verified { directory, header, fingerprint: format!("{:016x}", data.fingerprint()) };

@@ -116,7 +116,7 @@ fn hint_of_line(text: &[u8], number: u64, got: usize, want: usize) -> Option<&'s
     let count = |byte| memchr::memchr_iter(byte, text).count();
     match got {
         _ if text.is_empty() => Some("a blank line"),
-        1 if count(b',') + 1 >= want - CATEGORICAL => Some("its fields seem to be separated by commas, not tabs"),
+        1 if count(b',') + 1 >= want - CATEGORICAL => Some(COMMAS),
         1 if count(b' ') + 1 >= want - CATEGORICAL => Some("its fields seem to be separated by spaces, not tabs"),
         _ if number == 1 && text.first().is_some_and(u8::is_ascii_alphabetic) => Some(HEADER_LINE),
         _ if got == want - 1 && got == FIELDS - 1 && !matches!(text, [b'0' | b'1', b'\t', ..]) => {
@@ -127,6 +127,9 @@ fn hint_of_line(text: &[u8], number: u64, got: usize, want: usize) -> Option<&'s
         _ => None,
     }
 }
+
+/// Of CSV, whose columns are seldom Criteo's.
+const COMMAS: &str = "its fields seem to be separated by commas, not tabs: columns of CSV need a schema (dlrm inspect)";
 
 const HEADER_LINE: &str = "a line with the names of the columns must be removed";
 

@@ -160,6 +160,11 @@ impl Seen {
 pub fn inspect(path: impl AsRef<Path>, most: u64) -> Result<Inspected, DataError> {
     let path = path.as_ref();
     let at = |kind: DataErrorKind| DataError::new(path, kind);
+    if !std::fs::metadata(path).map_err(|error| at(error.into()))?.is_file() {
+        // It is read more than once.
+        let what = std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file");
+        return Err(at(what.into()));
+    }
     let mut seen: Vec<Seen> = Vec::new();
     let (mut rows, mut more, mut text) = (0, false, String::new());
     let mut see = |names: usize, is_list: &dyn Fn(usize) -> bool, row: &dyn Row| {
