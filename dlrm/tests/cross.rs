@@ -176,8 +176,14 @@ fn any_number_of_threads_gives_the_same_bytes_and_a_run_goes_on_from_them() {
         let other = dlrm::train::TrainSettings { cross: Some(CrossSize { layers: 2, rank: 4 }), ..settings.clone() };
         let error = run(&data, &other, &kept(&at("1"), 0, true), &mut Stop::default(), 1).expect_err("another model");
         assert!(error.to_string().contains("cross.rank"), "{error}");
+        let dot = dlrm::train::TrainSettings { cross: None, ..settings.clone() };
+        let error = run(&data, &dot, &kept(&at("1"), 0, true), &mut Stop::default(), 1).expect_err("another model");
+        assert!(
+            error.to_string().contains("made with cross = {\"layers\":2,\"rank\":5}, this run has null"),
+            "{error}"
+        );
     }
     let none = dlrm::train::TrainSettings { cross: Some(CrossSize { layers: 0, rank: 4 }), ..settings() };
     let error = run(&data, &none, &kept(&folder.path().join("none"), 0, false), &mut Stop::default(), 1);
-    assert!(error.expect_err("no model").to_string().contains("at least one layer"));
+    assert!(error.expect_err("no model").to_string().contains("from 1 to 64 layers"));
 }

@@ -77,6 +77,9 @@ fn numbers_that_no_run_comes_to_are_refused_by_name() {
         ("/settings/tables/DENSE/rows", json!(u64::MAX), "embedding table DENSE: the dense table would not fit"),
         ("/settings/tables/TT/cached_rows", huge, "tensor `tables.TT.cache.values` has shape"),
         ("/settings/tables/TT/ranks/1", json!(1 << 30), "tensor `tables.TT.core.0` has shape"),
+        ("/settings/cross", json!({"layers": 3, "rank": u64::MAX}), "a rank from 1 to 65536"),
+        ("/settings/cross", json!({"layers": u64::MAX, "rank": 8}), "from 1 to 64 layers"),
+        ("/settings/cross", json!({"layers": 64, "rank": 65536}), "tensor `top.0.weight` has shape"),
         ("/settings/optimizer", json!({"name": "sgd"}), ""),
         ("/state/iteration", json!(u64::MAX), "18446744073709551615 iterations are more than can be done"),
         ("/state/iteration", json!(11), "it is at Position { epoch: 0, line: 320 } after 11 iterations"),
@@ -86,7 +89,11 @@ fn numbers_that_no_run_comes_to_are_refused_by_name() {
     ] {
         let [pointer, reason] =
             [pointer, reason].map(|text| text.replace("DENSE", &dense.to_string()).replace("TT", &tt.to_string()));
-        let change = |description: &mut Value| *description.pointer_mut(&pointer).expect("a setting") = value.clone();
+        // A cross network is not written where there is none.
+        let change = |description: &mut Value| match &pointer[..] {
+            "/settings/cross" => description["settings"]["cross"] = value.clone(),
+            _ => *description.pointer_mut(&pointer).expect("a setting") = value.clone(),
+        };
         fs::write(&file, forged(&genuine, change)).expect("written");
         match (go_on(&file), &reason[..]) {
             // State of a rule that keeps none is of no use, and does no harm.

@@ -284,6 +284,11 @@ fn no_more_threads_are_started_than_a_machine_bears() {
 fn options_that_do_not_go_together_are_refused() {
     for (options, code, words) in [
         ("--eps 1e-8", 2, "--optimizer adagrad"),
+        ("--cross-rank 4", 2, "--interaction dcn"),
+        ("--preset dcnv2 --interaction dot --cross-layers 2", 2, "--interaction dcn"),
+        ("--interaction dcn --cross-layers 0", 1, "from 1 to 64 layers"),
+        ("--interaction dcn --cross-layers 1000000000000", 1, "not 1000000000000 layers of rank 512"),
+        ("--interaction dcn --cross-rank 1000000000000", 1, "of rank 1000000000000"),
         ("--resume", 2, "--checkpoint-dir"),
         ("--checkpoint-every 5", 2, "--checkpoint-dir"),
         ("--lr-decay-start 5", 2, "--lr-decay-steps"),

@@ -3,7 +3,7 @@
 mod counting;
 
 use counting::{allocations_of, count_this_thread, pool};
-use dlrm::model::{Dlrm, ModelConfig, Samples};
+use dlrm::model::{CrossSize, Dlrm, Feature, Lookup, ModelConfig, Samples};
 use ttcore::{Rule, TableConfig, TtShape};
 use ttcore_cpu::{Cpu, Isa, Threads};
 
@@ -14,11 +14,15 @@ const ITERATIONS: usize = 5;
 /// 4 gradients of weights. Each once for every chunk.
 const PRODUCTS: usize = 4 + 3 + 4;
 
+/// Layers of a cross network, and its products: two matrices a layer, each forward and backward to its input and its weights.
+const CROSS: CrossSize = CrossSize { layers: 2, rank: 4 };
+const CROSS_PRODUCTS: usize = CROSS.layers * 2 * 3;
+
 /// Chunks of a batch.
 const CHUNKS: usize = 4;
 
 /// Allocations of some iterations after the first.
-fn allocations(mut queue: Threads, isa: Isa) -> usize {
+fn allocations(mut queue: Threads, isa: Isa, cross: Option<CrossSize>) -> usize {
     let queue = &mut queue;
     let (batch, dense) = (100, 5);
     let tt = |rows, m: &[usize]| TableConfig::tt(TtShape::with_rank(rows, m, &[2, 2, 2], 4).expect("a shape"));
@@ -27,7 +31,10 @@ fn allocations(mut queue: Threads, isa: Isa) -> usize {
         tt(1000, &[10, 10, 10]).with_cache(20).expect("a cache").with_rule(adagrad),
         TableConfig::dense(50, 8).expect("a table"),
     ];
-    let config = ModelConfig::new(8, vec![dense, 20, 8], vec![11, 30, 1], tables).expect("a model").with_rule(adagrad);
+    let feature = |table: &TableConfig| Feature { categories: table.rows(), lookup: Lookup::Direct, longest: 1 };
+    let features = tables.iter().map(feature).collect();
+    let mlps = (vec![dense, 20, 8], vec![if cross.is_some() { 24 } else { 11 }, 30, 1]);
+    let config = ModelConfig::with_interaction(8, mlps, tables, features, cross).expect("a model").with_rule(adagrad);
     let backend = Cpu::<f32>::new().expect("an instruction set");
     let mut model = Dlrm::new(backend, queue, config, batch, 1).expect("a model").with_isa(isa);
     let features: Vec<f32> = (0..batch * dense).map(|i| (i % 7) as f32 / 7.0).collect();
@@ -53,11 +60,13 @@ fn an_iteration_allocates_nothing() {
     count_this_thread();
     let pool = pool();
     for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
-        // Without kernels, a library computes the products of the MLPs and takes a buffer for each.
-        let want = if isa == Isa::Portable { ITERATIONS * CHUNKS * PRODUCTS } else { 0 };
-        assert_eq!(allocations(Threads::one(), isa), want, "{isa}, one thread");
-        // From inside the pool, as a training loop.
-        let threads = Threads::shared(pool.clone());
-        assert_eq!(pool.install(move || allocations(threads, isa)), want, "{isa}, two threads");
+        for (cross, products) in [(None, PRODUCTS), (Some(CROSS), PRODUCTS + CROSS_PRODUCTS)] {
+            // Without kernels, a library computes the products of the layers and takes a buffer for each.
+            let want = if isa == Isa::Portable { ITERATIONS * CHUNKS * products } else { 0 };
+            assert_eq!(allocations(Threads::one(), isa, cross), want, "{isa}, {cross:?}, one thread");
+            // From inside the pool, as a training loop.
+            let threads = Threads::shared(pool.clone());
+            assert_eq!(pool.install(move || allocations(threads, isa, cross)), want, "{isa}, {cross:?}, two threads");
+        }
     }
 }

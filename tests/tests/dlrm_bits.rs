@@ -1,6 +1,6 @@
 //! Training a whole model gives the same bits for any number of threads, on every instruction set, under every rule.
 
-use dlrm::model::{Dlrm, ModelConfig, Samples};
+use dlrm::model::{CrossSize, Dlrm, Feature, Lookup, ModelConfig, Samples};
 use rand_core::Rng;
 use ttcore::{CoreRule, Rule, TableConfig, TtShape};
 use ttcore_conformance::case::rng;
@@ -28,6 +28,18 @@ fn odd(rule: Rule, core_rule: CoreRule) -> Run {
     let tables = vec![tt, dense(7, 6), dense(1, 6)];
     let config = ModelConfig::new(6, vec![3, 129, 6], vec![12, 70, 3, 1], tables).expect("a model").with_rule(rule);
     Run { config, largest_batch: 37, batches: vec![37, 1, 30, 37, 0, 9] }
+}
+
+/// The same under a cross network of which no size fits either.
+fn crossed(rule: Rule) -> Run {
+    let Run { config, .. } = odd(rule, CoreRule::ElementWise);
+    let size = CrossSize { layers: 3, rank: 67 };
+    let tables = [config.tables().to_vec(), vec![dense(11, 6); 9]].concat();
+    let feature = |table: &TableConfig| Feature { categories: table.rows(), lookup: Lookup::Direct, longest: 1 };
+    let features = tables.iter().map(feature).collect();
+    let mlps = (vec![3, 29, 6], vec![78, 30, 1]);
+    let config = ModelConfig::with_interaction(6, mlps, tables, features, Some(size)).expect("a model").with_rule(rule);
+    Run { config, largest_batch: 37, batches: vec![37, 1, 0, 9] }
 }
 
 /// The layers of the Kaggle model.
@@ -65,7 +77,8 @@ fn bits(run: &Run, isa: Isa, threads: &Threads) -> Vec<u64> {
             bits.extend(predictions.iter().map(|p| u64::from(p.to_bits())));
             bits.extend((batch > 0).then_some(loss.to_bits()).into_iter().chain([sum]));
         }
-        for mlp in model.mlps(queue).expect("the layers") {
+        let cross = model.cross().map(|cross| cross.layers().clone());
+        for mlp in model.mlps(queue).expect("the layers").into_iter().map(|mlp| &*mlp).chain(&cross) {
             for layer in mlp.layers() {
                 bits.extend(layer.tensors().iter().flat_map(|(_, tensor)| *tensor).map(|x| u64::from(x.to_bits())));
             }
@@ -101,6 +114,13 @@ fn odd_sizes() {
         same_bits(&odd(rule, CoreRule::ElementWise));
     }
     same_bits(&odd(Rule::Sgd, CoreRule::ADAGRAD_NORM));
+}
+
+#[test]
+fn a_cross_network() {
+    for rule in [Rule::Sgd, Rule::Adagrad { eps: 1e-8 }] {
+        same_bits(&crossed(rule));
+    }
 }
 
 #[test]

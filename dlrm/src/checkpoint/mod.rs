@@ -10,12 +10,13 @@
 //! | tensor | shape | what |
 //! |---|---|---|
 //! | `bottom.L.weight`, `bottom.L.bias` and `top..` | `[outputs][inputs]`, `[outputs]` | layer `L` of an MLP |
+//! | `cross.L.v.weight`, `cross.L.w.weight`, `cross.L.w.bias` | `[R][n]`, `[n][R]`, `[n]` | layer `L` of a cross network of rank `R` on `n` numbers |
 //! | `tables.T.rows` | `[M][N]` | a dense table |
 //! | `tables.T.core.K` | `[m_k][R_{k-1}][n_k][R_k]` | a core of a TT table |
 //! | `tables.T.cache.values` | `[slots][N]` | its cached rows |
 //! | `tables.T.cache.slots` | `[slots]` | the row in each slot, `2^64 - 1` for none |
 //! | `tables.T.cache.counted`, `.counts` | `[rows counted]` | how often these rows were looked up |
-//! | `bottom.L.state` and `top..` | `[P][outputs inputs + outputs]` | optimiser state of a layer: of its weights, then its biases |
+//! | `bottom.L.state` and `top..`, `cross.L.v..`, `cross.L.w..` | `[P][outputs inputs + outputs]` | optimiser state of a layer: of its weights, then its biases if it has any |
 //! | `tables.X.state.P` | as `tables.X` | optimiser state of parameters `X` of a table: none for SGD, one for Adagrad |
 //! | `training.losses` | `[n]` | mean losses so far: see [`LossCurve`](crate::train::LossCurve::to_numbers) |
 //! | `checksum` | `[8]` | bytes of the XXH3 hash (64 bits, little endian) of all bytes before it |

@@ -80,8 +80,11 @@ pub enum ConfigError {
         /// Which table.
         table: usize,
     },
-    /// A cross network without layers, or of rank 0.
-    Cross,
+    /// A cross network without layers, or of rank 0, or with too many or of one that is too large.
+    Cross {
+        /// Its size.
+        size: CrossSize,
+    },
     /// A table has another embedding dimension.
     TableDim {
         /// Which table.
@@ -143,9 +146,7 @@ impl ModelConfig {
         if bottom_output != dim {
             return Err(ConfigError::BottomOutput { got: bottom_output, dim });
         }
-        if cross.is_some_and(|cross| cross.layers == 0 || cross.rank == 0) {
-            return Err(ConfigError::Cross);
-        }
+        cross.map_or(Ok(()), CrossSize::check)?;
         let want = width(dim, tables.len(), cross);
         if top[0] != want {
             return Err(ConfigError::TopInput { got: top[0], want });
@@ -242,7 +243,12 @@ impl fmt::Display for ConfigError {
             Self::TableRows { table, got, want } => {
                 write!(f, "table {table} has {got} rows, where its lookups need {want}")
             }
-            Self::Cross => f.write_str("a cross network needs at least one layer, and a rank of at least 1"),
+            Self::Cross { size: CrossSize { layers, rank } } => write!(
+                f,
+                "a cross network has from 1 to {} layers and a rank from 1 to {}, not {layers} layers of rank {rank}",
+                CrossSize::MOST_LAYERS,
+                CrossSize::LARGEST_RANK
+            ),
             Self::ProductOfBags { table } => {
                 write!(
                     f,

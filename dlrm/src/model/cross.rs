@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use ttcore::{Real, Rule, Update};
 use ttcore_cpu::Kernels;
 
+use super::config::ConfigError;
 use super::gemm::{Machine, Number};
 use super::linear::Linear;
 use super::mlp::Mlp;
@@ -28,6 +29,23 @@ pub struct CrossSize {
     pub layers: usize,
     /// Rank of their weights, `R`.
     pub rank: usize,
+}
+
+impl CrossSize {
+    /// The most layers.
+    pub const MOST_LAYERS: usize = 64;
+    /// The largest rank. One above `M` is of no use.
+    pub const LARGEST_RANK: usize = 1 << 16;
+
+    /// That both are in range: those of a checkpoint may be any, and are believed before memory is taken for them.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Cross`] if not.
+    pub fn check(self) -> Result<(), ConfigError> {
+        let fits = (1..=Self::MOST_LAYERS).contains(&self.layers) && (1..=Self::LARGEST_RANK).contains(&self.rank);
+        if fits { Ok(()) } else { Err(ConfigError::Cross { size: self }) }
+    }
 }
 
 /// A cross network. Its layers are kept as those of an MLP, `V_0, W_0, V_1, W_1, ..`, of which the first of each pair has no bias.

@@ -1,7 +1,7 @@
 //! What is trained, and how: with everything decided.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use ttcore::Rule;
 use ttcore::cache::Schedule;
 
@@ -157,9 +157,12 @@ impl Hyperparameters {
 
 fn first_difference(path: &str, first: &Value, second: &Value) -> Option<Difference> {
     let inside = match (first, second) {
-        (Value::Object(a), Value::Object(b)) if a.keys().eq(b.keys()) => {
+        // Of all settings, those that only one of them has differ by their names.
+        (Value::Object(a), Value::Object(b)) if path.is_empty() || a.keys().eq(b.keys()) => {
             let child = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
-            return a.iter().zip(b.values()).find_map(|((key, a), b)| first_difference(&child(key), a, b));
+            let value = |of: &Map<String, Value>, key: &str| of.get(key).cloned().unwrap_or_default();
+            let mut keys = a.keys().chain(b.keys().filter(|key| !a.contains_key(*key)));
+            return keys.find_map(|key| first_difference(&child(key), &value(a, key), &value(b, key)));
         }
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
             let mut pairs = a.iter().zip(b).enumerate();

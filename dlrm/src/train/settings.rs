@@ -208,6 +208,7 @@ impl TrainSettings {
                 return setting(name, "be at least 1");
             }
         }
+        self.cross.map_or(Ok(()), CrossSize::check)?;
         let eps = match self.optimizer {
             Optimizer::Sgd => 0.0,
             Optimizer::Adagrad { eps } => eps,

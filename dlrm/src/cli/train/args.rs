@@ -17,6 +17,9 @@ use dlrm::train::{
 
 use crate::cli::backend::BackendArgs;
 
+/// Layers and rank of MLPerf's cross network.
+const MLPERF_CROSS: (usize, usize) = (3, 512);
+
 /// Shown by -h, and first by --help.
 macro_rules! examples {
     () => {
@@ -100,12 +103,12 @@ pub(in crate::cli) struct Args {
     /// What comes between the bottom MLP with the tables and the top MLP [default: dot, dcn of dcnv2]
     #[arg(long, value_enum, help_heading = "Model")]
     interaction: Option<InteractionArg>,
-    /// Layers of the cross network
-    #[arg(long, default_value_t = 3, value_name = "LAYERS", help_heading = "Model")]
-    cross_layers: usize,
-    /// Rank of its weights
-    #[arg(long, default_value_t = 512, value_name = "RANK", help_heading = "Model")]
-    cross_rank: usize,
+    /// Layers of the cross network [default: 3]
+    #[arg(long, value_name = "LAYERS", help_heading = "Model")]
+    cross_layers: Option<usize>,
+    /// Rank of its weights; one above (tables + 1) times the embedding dimension is of no use [default: 512]
+    #[arg(long, value_name = "RANK", help_heading = "Model")]
+    cross_rank: Option<usize>,
     /// Seed of all random draws
     #[arg(long, default_value_t = 0, help_heading = "Model")]
     pub(super) seed: u64,
@@ -320,11 +323,7 @@ impl Args {
             preset_rows: self.preset_rows.unwrap_or(self.data.is_none()),
             bottom: self.bottom.clone().map(|sizes| sizes.0),
             top: self.top.clone().map(|sizes| sizes.0),
-            cross: match self.interaction {
-                Some(InteractionArg::Dot) => None,
-                None if self.preset.cross().is_none() => None,
-                _ => Some(CrossSize { layers: self.cross_layers, rank: self.cross_rank }),
-            },
+            cross: self.cross()?,
             tt: TtSettings {
                 tables: self.tt_tables,
                 min_ratio: self.tt_min_ratio,
@@ -358,6 +357,22 @@ impl Args {
             seed: self.seed,
             ..TrainSettings::new(self.preset)
         })
+    }
+
+    /// The cross network in the place of the dot products, if there is one.
+    fn cross(&self) -> Result<Option<CrossSize>, clap::Error> {
+        let of_preset = self.preset.cross().map_or(InteractionArg::Dot, |_| InteractionArg::Dcn);
+        match (self.interaction.unwrap_or(of_preset), self.cross_layers, self.cross_rank) {
+            (InteractionArg::Dot, None, None) => Ok(None),
+            (InteractionArg::Dot, ..) => {
+                let message = "--cross-layers and --cross-rank belong to --interaction dcn\n";
+                Err(clap::Error::raw(ErrorKind::ArgumentConflict, message))
+            }
+            (InteractionArg::Dcn, layers, rank) => {
+                let (preset_layers, preset_rank) = self.preset.cross().unwrap_or(MLPERF_CROSS);
+                Ok(Some(CrossSize { layers: layers.unwrap_or(preset_layers), rank: rank.unwrap_or(preset_rank) }))
+            }
+        }
     }
 
     /// How the run is followed and kept.
