@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use common::{Stop, final_bytes, kept, lines, run, settings};
 use dlrm::model::{CrossSize, Dlrm, Engine, Feature, Lookup, ModelConfig, Samples};
 use proptest::prelude::*;
+use safetensors::SafeTensors;
 use serde::Deserialize;
 use ttcore::{Reference, TableConfig};
 use ttcore_cpu::{Cpu, Threads};
@@ -45,7 +46,7 @@ fn params<B: Engine<Float = f64>>(
         all.insert(format!("{name}.bias"), mlp.layers()[0].bias.clone());
     }
     for (layer, pair) in model.cross().expect("a network").layers().layers().chunks(2).enumerate() {
-        assert!(pair[0].bias.iter().all(|&bias| bias == 0.0), "there are no such biases");
+        assert!(pair[0].bias.is_empty());
         all.insert(format!("cross.{layer}.v"), pair[0].weight.clone());
         all.insert(format!("cross.{layer}.w"), pair[1].weight.clone());
         all.insert(format!("cross.{layer}.bias"), pair[1].bias.clone());
@@ -172,6 +173,16 @@ fn any_number_of_threads_gives_the_same_bytes_and_a_run_goes_on_from_them() {
         run(&data, &settings, &kept(&at("cut"), 0, false), &mut Stop::after(17), 2).expect_err("it is stopped");
         run(&data, &settings, &kept(&at("cut"), 0, true), &mut Stop::default(), 2).expect("a run");
         assert_eq!(final_bytes(&at("cut")), final_bytes(&at("1")));
+        let bytes = final_bytes(&at("1"));
+        let file = SafeTensors::deserialize(&bytes).expect("a checkpoint");
+        let shape = |name: &str| file.tensor(name).map(|tensor| tensor.shape().to_vec()).ok();
+        // 27 features of 4 numbers.
+        assert_eq!(shape("cross.1.v.weight"), Some(vec![5, 108]));
+        assert_eq!(shape("cross.1.w.weight"), Some(vec![108, 5]));
+        assert_eq!(shape("cross.1.w.bias"), Some(vec![108]));
+        assert_eq!(shape("cross.1.v.bias"), None);
+        let state = |len| (optimizer != dlrm::train::Optimizer::Sgd).then(|| vec![1, len]);
+        assert_eq!([shape("cross.0.v.state"), shape("cross.0.w.state")], [state(5 * 108), state(6 * 108)]);
         // Another model.
         let other = dlrm::train::TrainSettings { cross: Some(CrossSize { layers: 2, rank: 4 }), ..settings.clone() };
         let error = run(&data, &other, &kept(&at("1"), 0, true), &mut Stop::default(), 1).expect_err("another model");

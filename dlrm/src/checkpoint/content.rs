@@ -7,7 +7,7 @@ use ttcore::cache::CacheState;
 
 use super::error::CheckpointErrorKind;
 use super::file::{Entry, Reader, Writer, dtype};
-use crate::model::{Cross, CrossSize, Dlrm, Engine, Mlp, ModelConfig, TableTensor, table_tensors};
+use crate::model::{Cross, CrossSize, Dlrm, Engine, Mlp, ModelConfig, TableTensor, matrix_name, table_tensors};
 
 /// Numbers taken from the backend at a time.
 const PIECE: usize = 1 << 18;
@@ -19,6 +19,14 @@ const EMPTY: u64 = u64::MAX;
 struct Tensor {
     entry: Entry,
     place: Place,
+}
+
+/// A layer of which there are tensors.
+struct Layer {
+    name: String,
+    inputs: usize,
+    outputs: usize,
+    has_bias: bool,
 }
 
 /// Where its numbers are.
@@ -52,21 +60,35 @@ fn tensors(config: &ModelConfig, dtype: Dtype) -> Vec<Tensor> {
         tensors.push(Tensor { entry: Entry { name, dtype, shape }, place });
     };
     let planes = config.rule().state_per_parameter();
-    let pairs = |sizes: &[usize]| sizes.windows(2).map(|sizes| (sizes[0], sizes[1])).collect::<Vec<_>>();
+    let layers = |name: &'static str, sizes: &[usize]| -> Vec<Layer> {
+        let layer = |(number, sizes): (usize, &[usize])| Layer {
+            name: format!("{name}.{number}"),
+            inputs: sizes[0],
+            outputs: sizes[1],
+            has_bias: true,
+        };
+        sizes.windows(2).enumerate().map(layer).collect()
+    };
     let cross = config.cross().map_or_else(Vec::new, |CrossSize { layers, rank }| {
         let width = config.interaction_width();
-        // V and W of each layer.
-        (0..layers).flat_map(|_| [(width, rank), (rank, width)]).collect()
+        let matrix = |number: usize| {
+            // V has no biases.
+            let (has_bias, name) = (number % 2 == 1, matrix_name(number));
+            let (inputs, outputs) = if has_bias { (rank, width) } else { (width, rank) };
+            Layer { name, inputs, outputs, has_bias }
+        };
+        (0..2 * layers).map(matrix).collect()
     });
-    let parts = [("bottom", pairs(config.bottom())), ("top", pairs(config.top())), ("cross", cross)];
-    for (mlp, (name, layers)) in parts.into_iter().enumerate() {
-        for (layer, (inputs, outputs)) in layers.into_iter().enumerate() {
+    let parts = [layers("bottom", config.bottom()), layers("top", config.top()), cross];
+    for (mlp, layers) in parts.into_iter().enumerate() {
+        for (layer, Layer { name, inputs, outputs, has_bias }) in layers.into_iter().enumerate() {
+            let biases = if has_bias { outputs } else { 0 };
             // Sizes may be those of a forged file: what saturates is the shape of no tensor.
-            let parameters = outputs.saturating_mul(inputs.saturating_add(1));
+            let parameters = outputs.saturating_mul(inputs).saturating_add(biases);
             // State of the update rule: planes as long as all parameters; none for SGD.
-            let parts = [(WEIGHT, vec![outputs, inputs]), ("bias", vec![outputs]), ("state", vec![planes, parameters])];
+            let parts = [(WEIGHT, vec![outputs, inputs]), ("bias", vec![biases]), ("state", vec![planes, parameters])];
             for (tensor, (part, shape)) in parts.into_iter().enumerate().filter(|(_, (_, shape))| shape[0] > 0) {
-                push(format!("{name}.{layer}.{part}"), shape, Place::Layer { mlp, layer, tensor });
+                push(format!("{name}.{part}"), shape, Place::Layer { mlp, layer, tensor });
             }
         }
     }

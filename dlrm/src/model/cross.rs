@@ -48,10 +48,16 @@ impl CrossSize {
     }
 }
 
-/// A cross network. Its layers are kept as those of an MLP, `V_0, W_0, V_1, W_1, ..`, of which the first of each pair has no bias.
+/// A cross network. Its layers are kept as those of an MLP, `V_0, W_0, V_1, W_1, ..`, of which the first of each pair
+/// has no biases.
 #[derive(Clone, Debug)]
 pub struct Cross<F> {
     layers: Mlp<F>,
+}
+
+/// The name of a matrix in a checkpoint, by its number: that of `V` or `W` of a layer.
+pub(crate) fn matrix_name(matrix: usize) -> String {
+    format!("cross.{}.{}", matrix / 2, ["v", "w"][matrix % 2])
 }
 
 /// What a cross network leaves of some samples, `[L][B][..]`.
@@ -62,19 +68,17 @@ pub(super) struct CrossTrace<F> {
     /// `V_l x_l`, `[R]`, and its gradient.
     low: Vec<Vec<F>>,
     grad_low: Vec<Vec<F>>,
-    /// What `x_0` is multiplied by, `[M]`, and its gradient.
+    /// What `x_0` is multiplied by, `[M]`; its gradient from backward on, which needs it for nothing else.
     factors: Vec<Vec<F>>,
-    grad_factors: Vec<Vec<F>>,
-    /// Gradients of `x_l`, of `x_0` as a factor, and of what is below a layer, `[B][M]` each.
-    grad: Vec<F>,
+    /// The gradient of `x_0` as a factor, `[B][M]`.
     grad_first: Vec<F>,
-    below: Vec<F>,
 }
 
 impl<F: Real> Cross<F> {
     /// A network for `width` numbers, trained by `rule`: weights from `N(0, 2/(inputs + outputs))`, biases 0.
     pub fn init(width: usize, CrossSize { layers, rank }: CrossSize, rule: Rule, rng: &mut impl Rng) -> Self {
-        let pair = |_| [Linear::init_unbiased(width, rank, rule, rng), Linear::init_at_zero(rank, width, rule, rng)];
+        let mut matrix = |inputs, outputs, has_bias| Linear::init_plain(inputs, outputs, has_bias, rule, rng);
+        let pair = |_| [matrix(width, rank, false), matrix(rank, width, true)];
         Self { layers: Mlp::of((0..layers).flat_map(pair).collect()) }
     }
 
@@ -95,22 +99,19 @@ impl<F: Real> Cross<F> {
             layers.map(|layer| vec![F::zero(); rows * layer.outputs()]).collect()
         };
         let (low, factors) = (of(0), of(1));
-        let whole = factors.first().cloned().unwrap_or_default();
         CrossTrace {
             inputs: factors.clone(),
             grad_low: low.clone(),
             low,
-            grad_factors: factors.clone(),
+            grad_first: factors.first().cloned().unwrap_or_default(),
             factors,
-            grad: whole.clone(),
-            grad_first: whole.clone(),
-            below: whole,
         }
     }
 
-    /// About how many numbers are held for each sample.
+    /// About how many numbers are held for each sample, its output and the gradient of it included.
     pub(super) fn numbers_of_a_sample(&self) -> usize {
-        self.layers.layers().iter().map(|layer| 2 * layer.outputs() + layer.inputs()).sum()
+        let width = self.layers.layers().last().map_or(0, Linear::outputs);
+        3 * width + self.layers.layers().iter().map(|layer| 2 * layer.outputs()).sum::<usize>()
     }
 
     fn pairs(&self) -> impl DoubleEndedIterator<Item = (usize, [&Linear<F>; 2])> {
@@ -151,29 +152,29 @@ impl<F: Number> Cross<F> {
         }
     }
 
-    /// Gradients of the bottom output `[B][N]` and of the embeddings `[B][n N]` from that of what came out, `[B][M]`.
+    /// Gradients of the bottom output `[B][N]` and of the embeddings `[B][n N]` from that of what came out, `grad` `[B][M]`,
+    /// which does not stay.
     pub(super) fn backward<K: Kernels<F>>(
         &self,
         machine: Machine<K>,
         rows: usize,
         trace: &mut CrossTrace<F>,
-        grad_out: &[F],
+        grad: &mut [F],
         (grad_bottom, grad_embedded): (&mut [F], &mut [F]),
     ) {
-        let CrossTrace { inputs, grad_low, factors, grad_factors, grad, grad_first, below, .. } = trace;
-        let (len, width, dim) = (grad_out.len(), grad_out.len() / rows, grad_bottom.len() / rows);
-        let [grad, grad_first, below] = [grad, grad_first, below].map(|numbers| &mut numbers[..len]);
-        grad.copy_from_slice(grad_out);
+        let CrossTrace { inputs, grad_low, factors, grad_first, .. } = trace;
+        let (len, width, dim) = (grad.len(), grad.len() / rows, grad_bottom.len() / rows);
+        let grad_first = &mut grad_first[..len];
         grad_first.fill(F::zero());
         for (l, [v, w]) in self.pairs().rev() {
-            let (grad_factors, grad_low) = (&mut grad_factors[l][..len], &mut grad_low[l][..rows * v.outputs()]);
-            for (i, &g) in grad.iter().enumerate() {
-                grad_factors[i] = g * inputs[0][i];
-                grad_first[i] += g * factors[l][i];
-            }
-            w.backward(machine, grad_factors, grad_low);
-            v.backward(machine, grad_low, below);
-            grad.iter_mut().zip(&*below).for_each(|(g, &below)| *g += below);
+            let (factors, grad_low) = (&mut factors[l][..len], &mut grad_low[l][..rows * v.outputs()]);
+            let numbers = grad_first.iter_mut().zip(&mut *factors).zip(&inputs[0]).zip(&*grad);
+            numbers.for_each(|(((sum, factor), &first), &g)| {
+                *sum += g * *factor;
+                *factor = g * first;
+            });
+            w.backward(machine, factors, grad_low, false);
+            v.backward(machine, grad_low, grad, true);
         }
         grad.iter_mut().zip(&*grad_first).for_each(|(g, &first)| *g += first);
         let parts = grad_bottom.chunks_exact_mut(dim).zip(grad_embedded.chunks_exact_mut(width - dim));
@@ -195,7 +196,7 @@ impl<F: Number> Cross<F> {
             let part = |(rows, trace): (usize, &'p CrossTrace<F>)| {
                 let (input, grad) = match number % 2 {
                     0 => (&trace.inputs[l], &trace.grad_low[l]),
-                    _ => (&trace.low[l], &trace.grad_factors[l]),
+                    _ => (&trace.low[l], &trace.factors[l]),
                 };
                 (&input[..rows * inputs], &grad[..rows * outputs])
             };

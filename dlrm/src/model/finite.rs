@@ -12,7 +12,7 @@ use std::ops::Range;
 use ttcore::Real;
 
 use super::tensors::{TableTensor, table_tensors};
-use super::{DensePart, Dlrm, Engine, Mlp, loss};
+use super::{DensePart, Dlrm, Engine, Mlp, loss, matrix_name};
 
 /// Numbers taken from the backend at a time.
 const PIECE: usize = 1 << 16;
@@ -118,10 +118,10 @@ impl Quantity {
 }
 
 /// The first tensor of some layers that has a number that is not finite.
-fn first_of<F: Real>(name: &str, mlp: &Mlp<F>) -> Option<String> {
+fn first_of<F: Real>(mlp: &Mlp<F>, name: impl Fn(usize) -> String) -> Option<String> {
     mlp.layers().iter().enumerate().find_map(|(number, layer)| {
         let (tensor, _) = layer.tensors().into_iter().find(|(_, values)| !all(values))?;
-        Some(format!("{name}.{number}.{tensor}"))
+        Some(format!("{}.{tensor}", name(number)))
     })
 }
 
@@ -134,8 +134,9 @@ impl<B: Engine> Dlrm<B> {
     /// The backend's.
     pub fn non_finite_parameter(&mut self, queue: &mut B::Queue) -> Result<Option<String>, B::Error> {
         let [bottom, top] = self.dense.mlps(self.tables.backend(), queue)?;
-        let of_mlps = first_of("bottom", bottom).or_else(|| first_of("top", top));
-        let cross = || self.dense.cross().and_then(|cross| first_of("cross", cross.layers()));
+        let of = |mlp: &'static str| move |number| format!("{mlp}.{number}");
+        let of_mlps = first_of(bottom, of("bottom")).or_else(|| first_of(top, of("top")));
+        let cross = || self.dense.cross().and_then(|cross| first_of(cross.layers(), matrix_name));
         if let Some(name) = of_mlps.or_else(cross) {
             return Ok(Some(name));
         }

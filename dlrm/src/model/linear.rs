@@ -1,4 +1,4 @@
-//! One fully connected layer, `y = W x + c`.
+//! One fully connected layer, `y = W x + c`, or `y = W x`.
 
 use rand_core::Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -16,62 +16,59 @@ const PANEL: usize = 64;
 pub struct Linear<F> {
     /// `[outputs][inputs]`.
     pub weight: Vec<F>,
-    /// `[outputs]`; zeros of a layer that has none.
+    /// `[outputs]`, or nothing in a layer without biases.
     pub bias: Vec<F>,
     /// State of the update rule, `[Rule::state_per_parameter][outputs inputs + outputs]`: of the weights, then of the
     /// biases.
     pub state: Vec<F>,
+    outputs: usize,
     /// The weights transposed, one panel of outputs after the other, `[inputs][outputs of the panel]` each: what a product
     /// with a row of inputs reads is contiguous.
     panels: Vec<F>,
     grad_weight: Vec<F>,
     grad_bias: Vec<F>,
-    /// Whether biases are trained.
-    biased: bool,
 }
 
 impl<F: Real> Linear<F> {
     /// A layer drawn as in the reference model: weights from `N(0, 2/(inputs + outputs))`, biases from `N(0, 1/outputs)`,
     /// in double precision; trained by `rule`.
     pub fn init(inputs: usize, outputs: usize, rule: Rule, rng: &mut impl Rng) -> Self {
-        let mut draw = |len: usize, std: f64| -> Vec<F> {
-            let mut normal = || F::of(std * <StandardNormal as Distribution<f64>>::sample(&StandardNormal, rng));
-            (0..len).map(|_| normal()).collect()
-        };
-        let weight = draw(inputs * outputs, (2.0 / (inputs + outputs) as f64).sqrt());
-        let bias = draw(outputs, (1.0 / outputs as f64).sqrt());
+        let weight = Self::weights(inputs, outputs, rng);
+        let bias = draw(outputs, (1.0 / outputs as f64).sqrt(), rng);
+        Self::new(weight, bias, outputs, rule)
+    }
+
+    /// A layer with the same weights, and with biases of zero or without any.
+    pub(super) fn init_plain(inputs: usize, outputs: usize, has_bias: bool, rule: Rule, rng: &mut impl Rng) -> Self {
+        let bias = if has_bias { vec![F::zero(); outputs] } else { Vec::new() };
+        Self::new(Self::weights(inputs, outputs, rng), bias, outputs, rule)
+    }
+
+    fn weights(inputs: usize, outputs: usize, rng: &mut impl Rng) -> Vec<F> {
+        draw(inputs * outputs, (2.0 / (inputs + outputs) as f64).sqrt(), rng)
+    }
+
+    fn new(weight: Vec<F>, bias: Vec<F>, outputs: usize, rule: Rule) -> Self {
         let zeros = |len: usize| vec![F::zero(); len];
         Self {
-            state: zeros(rule.state_per_parameter() * (weight.len() + outputs)),
+            state: zeros(rule.state_per_parameter() * (weight.len() + bias.len())),
             panels: zeros(weight.len()),
             grad_weight: zeros(weight.len()),
-            grad_bias: zeros(outputs),
+            grad_bias: zeros(bias.len()),
+            outputs,
             weight,
             bias,
-            biased: true,
         }
-    }
-
-    /// The same with biases of 0.
-    pub(super) fn init_at_zero(inputs: usize, outputs: usize, rule: Rule, rng: &mut impl Rng) -> Self {
-        let mut layer = Self::init(inputs, outputs, rule, rng);
-        layer.bias.fill(F::zero());
-        layer
-    }
-
-    /// The same without biases: they stay 0.
-    pub(super) fn init_unbiased(inputs: usize, outputs: usize, rule: Rule, rng: &mut impl Rng) -> Self {
-        Self { biased: false, ..Self::init_at_zero(inputs, outputs, rule, rng) }
     }
 
     /// Number of inputs.
     pub fn inputs(&self) -> usize {
-        self.weight.len() / self.bias.len()
+        self.weight.len() / self.outputs
     }
 
     /// Number of outputs.
     pub fn outputs(&self) -> usize {
-        self.bias.len()
+        self.outputs
     }
 
     /// All that training changes, by name, in order: what a checkpoint holds of the layer.
@@ -87,7 +84,7 @@ impl<F: Real> Linear<F> {
     /// The layer in panels, to write.
     pub(super) fn panels_mut(&mut self) -> Panels<'_, F> {
         let (inputs, outputs, len) = (self.inputs(), self.outputs(), self.weight.len());
-        let (first, second) = cut_mut(&mut self.state, len + outputs);
+        let (first, second) = cut_mut(&mut self.state, len + self.bias.len());
         let [(first, first_bias), (second, second_bias)] = [cut_mut(first, len), cut_mut(second, len)];
         Panels {
             first: 0,
@@ -100,21 +97,22 @@ impl<F: Real> Linear<F> {
             grad_bias: &mut self.grad_bias,
             state: [first, second],
             bias_state: [first_bias, second_bias],
-            biased: self.biased,
         }
     }
 }
 
 impl<F: Number> Linear<F> {
-    /// `output` `[B][outputs]` from `input` `[B][inputs]`, the larger of it and zero if `relu`.
+    /// `output` `[B][outputs]` from `input` `[B][inputs]`, the larger of it and zero if `relu`, in a layer with biases.
     pub(super) fn forward<K: Kernels<F>>(&self, machine: Machine<K>, input: &[F], output: &mut [F], relu: bool) {
         let (inputs, outputs) = (self.inputs(), self.outputs());
         let batch = output.len() / outputs;
-        for (panel, bias) in self.bias.chunks(PANEL).enumerate() {
-            let (first, width) = (panel * PANEL, bias.len());
+        for first in (0..outputs).step_by(PANEL) {
+            let width = PANEL.min(outputs - first);
             let weight = &self.panels[first * inputs..][..width * inputs];
             let size = [batch, width, inputs];
             machine.gemm(size, (input, (inputs, 1)), (weight, width), (&mut output[first..], outputs), false);
+            // Without biases there is no ReLU either.
+            let Some(bias) = self.bias.get(first..first + width) else { continue };
             for row in output.chunks_exact_mut(outputs) {
                 let row = row[first..][..width].iter_mut().zip(bias);
                 // Whatever is not a number stays so.
@@ -126,11 +124,18 @@ impl<F: Number> Linear<F> {
         }
     }
 
-    /// The gradient of the input, `grad_input` `[B][inputs]`, from that of the output, `[B][outputs]`.
-    pub(super) fn backward<K: Kernels<F>>(&self, machine: Machine<K>, grad_output: &[F], grad_input: &mut [F]) {
+    /// The gradient of the input, `grad_input` `[B][inputs]`, from that of the output, `[B][outputs]`; added to what is
+    /// there if `add`.
+    pub(super) fn backward<K: Kernels<F>>(
+        &self,
+        machine: Machine<K>,
+        grad_output: &[F],
+        grad_input: &mut [F],
+        add: bool,
+    ) {
         let (inputs, outputs) = (self.inputs(), self.outputs());
         let size = [grad_output.len() / outputs, inputs, outputs];
-        machine.gemm(size, (grad_output, (outputs, 1)), (&self.weight, inputs), (grad_input, inputs), false);
+        machine.gemm(size, (grad_output, (outputs, 1)), (&self.weight, inputs), (grad_input, inputs), add);
     }
 }
 
@@ -148,12 +153,11 @@ pub(super) struct Panels<'a, F> {
     grad_bias: &'a mut [F],
     state: [&'a mut [F]; 2],
     bias_state: [&'a mut [F]; 2],
-    biased: bool,
 }
 
 impl<F: Real> Parts for Panels<'_, F> {
     fn len(&self) -> usize {
-        self.bias.len().div_ceil(PANEL)
+        self.width().div_ceil(PANEL)
     }
 
     fn split(self, at: usize) -> (Self, Self) {
@@ -175,7 +179,6 @@ impl<F: Real> Parts for Panels<'_, F> {
             grad_bias: grad_bias.0,
             state: [first.0, second.0],
             bias_state: [first_bias.0, second_bias.0],
-            biased: self.biased,
         };
         let back = Self {
             first: self.first + at,
@@ -188,9 +191,15 @@ impl<F: Real> Parts for Panels<'_, F> {
             grad_bias: grad_bias.1,
             state: [first.1, second.1],
             bias_state: [first_bias.1, second_bias.1],
-            biased: self.biased,
         };
         (front, back)
+    }
+}
+
+impl<F> Panels<'_, F> {
+    /// Outputs of these panels.
+    fn width(&self) -> usize {
+        self.weight.len() / self.inputs
     }
 }
 
@@ -203,15 +212,14 @@ impl<F: Number> Panels<'_, F> {
         update: &Update,
         batch: impl Iterator<Item = (&'p [F], &'p [F])>,
     ) {
-        let (first, width, inputs) = (self.first * PANEL, self.bias.len(), self.inputs);
+        let (first, width, inputs) = (self.first * PANEL, self.width(), self.inputs);
         self.grad_bias.fill(F::zero());
         let mut parts = 0;
         for (input, grad_output) in batch {
             let size = [width, inputs, input.len() / inputs];
             let grads = (&grad_output[first..], (1, self.outputs));
             machine.gemm(size, grads, (input, inputs), (&mut *self.grad_weight, inputs), parts > 0);
-            let biased = if self.biased { grad_output } else { &[] };
-            for row in biased.chunks_exact(self.outputs) {
+            for row in grad_output.chunks_exact(self.outputs) {
                 self.grad_bias.iter_mut().zip(&row[first..]).for_each(|(sum, &g)| *sum += g);
             }
             parts += 1;
@@ -220,14 +228,18 @@ impl<F: Number> Panels<'_, F> {
             self.grad_weight.fill(F::zero());
         }
         machine.kernels.update(update, update.lr, self.weight, self.grad_weight, self.state);
-        if self.biased {
-            machine.kernels.update(update, update.lr, self.bias, self.grad_bias, self.bias_state);
-        }
+        machine.kernels.update(update, update.lr, self.bias, self.grad_bias, self.bias_state);
         machine.kernels.transpose(width, inputs, self.weight, self.transposed);
     }
 
     /// Transposes weights that were set.
     pub(super) fn transpose<K: Kernels<F>>(self, kernels: K) {
-        kernels.transpose(self.bias.len(), self.inputs, self.weight, self.transposed);
+        kernels.transpose(self.width(), self.inputs, self.weight, self.transposed);
     }
+}
+
+/// Numbers from `N(0, std^2)`.
+fn draw<F: Real>(len: usize, std: f64, rng: &mut impl Rng) -> Vec<F> {
+    let mut normal = || F::of(std * <StandardNormal as Distribution<f64>>::sample(&StandardNormal, rng));
+    (0..len).map(|_| normal()).collect()
 }

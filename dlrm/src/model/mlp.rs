@@ -154,7 +154,7 @@ impl<F: Number> Mlp<F> {
                 None => grad_input.take(),
             };
             if let Some(below) = below {
-                layer.backward(machine, grad, below);
+                layer.backward(machine, grad, below, false);
             }
         }
     }

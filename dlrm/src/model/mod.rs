@@ -50,6 +50,7 @@ use addressing::Addressing;
 use product::Products;
 
 pub use config::{ConfigError, Feature, ModelConfig, width};
+pub(crate) use cross::matrix_name;
 pub use cross::{Cross, CrossSize};
 pub use engine::{DenseModel, DensePart, Engine, Passed};
 pub use finite::{NonFinite, Quantity, StepError};
