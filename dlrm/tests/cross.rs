@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use ttcore::{Reference, TableConfig};
-use ttcore_cpu::{Cpu, Threads};
+use ttcore_cpu::{Cpu, Isa, Threads};
 
 /// What `tests/cross/write.py` wrote.
 #[derive(Deserialize)]
@@ -81,10 +81,10 @@ fn set<B: Engine<Float = f64>>(model: &mut Dlrm<B>, queue: &mut B::Queue, all: &
     }
 }
 
-fn golden<B: Engine<Float = f64>>(backend: B, queue: &mut B::Queue) {
+fn golden<B: Engine<Float = f64>>(backend: B, queue: &mut B::Queue, isa: Isa) {
     let golden: Golden = serde_json::from_str(include_str!("cross/golden.json")).expect("the golden vectors");
     let config = config((3, 2), &[4, 6], CrossSize { layers: 2, rank: 3 });
-    let mut model = Dlrm::new(backend, queue, config, 5, 1).expect("a model");
+    let mut model = Dlrm::new(backend, queue, config, 5, 1).expect("a model").with_isa(isa);
     set(&mut model, queue, &golden.params);
     let Golden { dense, indices, labels, .. } = &golden;
     let samples = Samples { dense, indices, offsets: &[], weights: &[], labels };
@@ -106,9 +106,11 @@ fn golden<B: Engine<Float = f64>>(backend: B, queue: &mut B::Queue) {
 
 #[test]
 fn it_is_what_pytorch_computes() {
-    golden(Reference::<f64>::new(), &mut ());
     let mut queue = Threads::new(2).expect("threads");
-    golden(Cpu::<f64>::new().expect("a backend"), &mut queue);
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+        golden(Reference::<f64>::new(), &mut (), isa);
+        golden(Cpu::<f64>::with_isa(isa), &mut queue, isa);
+    }
 }
 
 proptest! {

@@ -5,7 +5,7 @@ mod common;
 use std::path::Path;
 
 use common::{Stop, kept, lines, settings};
-use dlrm::model::{Dlrm, ModelConfig, Number, Quantity, Samples, StepError};
+use dlrm::model::{CrossSize, Dlrm, ModelConfig, Number, Quantity, Samples, StepError};
 use dlrm::train::{Optimizer, Outcome, RunOptions, TrainError, TrainSettings, train};
 use ttcore::{Rule, TableConfig, TtShape};
 use ttcore_cpu::{Cpu, Threads};
@@ -136,6 +136,13 @@ fn a_number_that_is_not_finite_is_found_and_nothing_updated() {
         assert!(before == (weights(&mut model), model.tables().parameters(&mut (), 0).expect("parameters")));
         assert_eq!(model.non_finite_parameter(&mut ()).expect("numbers"), None);
     }
+}
+
+#[test]
+fn a_cross_network_is_not_there_yet() {
+    let settings = TrainSettings { cross: Some(CrossSize { layers: 2, rank: 5 }), ..settings() };
+    let error = run(&settings, &RunOptions::default(), &mut Stop::default()).expect_err("there are no such kernels");
+    assert!(matches!(&error, TrainError::Backend(reason) if reason.contains("--interaction dcn")), "{error}");
 }
 
 /// Layers that are cloned from one model into another are those that it computes with.
