@@ -471,6 +471,29 @@ mod parquet {
             read(&here("clicks.parquet"), list)
                 .contains("row 1, column \"tags\": a list, where the schema says no pooling")
         );
+        assert!(read(&here("empty.parquet"), schema()).ends_with("no lines"));
+        let odd = |label: &str, column: &str| -> Schema {
+            format!("label = \"{label}\"\n[[categorical]]\nname = \"{column}\"").parse().expect("a schema")
+        };
+        for (column, what) in [
+            ("struct", "\"struct\" is of several columns"),
+            ("lists", "\"lists\" is one of lists of lists"),
+            ("decimal", "\"decimal\" is one of decimal"),
+            ("Text", "no column \"Text\"; there are \"click\", \"user\""),
+        ] {
+            let error = read(&here("odd.parquet"), odd("click", column));
+            assert!(error.contains(what), "{error}");
+        }
+        let error = read(&here("odd.parquet"), odd("text", "user"));
+        assert!(error.contains("row 1, column \"text\": \"one\" is not a label"), "{error}");
+        assert!(read(&here("odd.parquet"), odd("unsigned", "user")).contains("\"9223372036854775808\" is not a label"));
+        let error = read(&here("odd.parquet"), odd("user", "text"));
+        assert!(error.contains("row 2, column \"user\": there is no label"), "{error}");
+        // What can be read of it is guessed.
+        let inspected = inspect(here("odd.parquet"), 10).expect("a file");
+        let names: Vec<&str> = inspected.columns.iter().map(|column| &*column.name).collect();
+        assert_eq!(names, ["click", "user", "unsigned", "text"]);
+        assert_eq!((inspected.columns[1].missing, inspected.schema.is_some()), (1, true));
         // Cut anywhere, or with any byte changed, it gives rows or a clear error.
         let whole = fs::read(here("clicks.parquet")).expect("the file");
         let folder = tempfile::tempdir().expect("a folder");

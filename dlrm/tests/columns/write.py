@@ -1,6 +1,7 @@
-"""Writes clicks.parquet and clicks.csv, the same rows, beside this file: pip install pyarrow."""
+"""Writes clicks.parquet and clicks.csv, the same rows, and odd.parquet and empty.parquet beside this file: pip install pyarrow."""
 
 import csv
+import decimal
 import pathlib
 import random
 
@@ -55,3 +56,16 @@ with open(HERE / "clicks.csv", "w", newline="") as file:
     for row in rows:
         lists = {"tags", "items", "item_weights"}
         out.writerow("|".join(map(str, row[name])) if name in lists else row[name] for name in schema.names)
+
+# What is not read, beside what is.
+odd = {
+    "click": [0, 1],
+    "user": [1, None],
+    "unsigned": pa.array([2**63, 7], pa.uint64()),
+    "struct": [{"a": 1, "b": 2}, None],
+    "lists": [[[1], [2, 3]], [[]]],
+    "decimal": [decimal.Decimal("1.50"), decimal.Decimal("2.25")],
+    "text": ["one", "two"],
+}
+pq.write_table(pa.table(odd), HERE / "odd.parquet", compression="zstd")
+pq.write_table(pa.Table.from_pylist([], schema), HERE / "empty.parquet")
