@@ -130,6 +130,9 @@ proptest! {
             (0..tables).map(|t| (0..batch).map(|at| ((number(at + 17 * t) + 1.0) * 2.4) as u32).collect()).collect();
         let samples = Samples { dense: &dense, indices: &indices, offsets: &[], weights: &[], labels: &labels };
         let mut model = Dlrm::new(Reference::<f64>::new(), &mut (), config, batch, seed).expect("a model");
+        // Where a probability is 0 or 1 to the last digit, differences of its logarithm say nothing.
+        let p = model.predict(&mut (), samples).expect("predictions");
+        prop_assume!(p.iter().all(|p| (1e-6..1.0 - 1e-6).contains(p)));
         let before = params(&mut model, &mut (), tables);
         model.train_step(&mut (), samples, 1.0).expect("a step");
         let after = params(&mut model, &mut (), tables);
@@ -150,7 +153,7 @@ proptest! {
                 let got = values[at] - after[name][at];
                 let near = |want: f64| (got - want).abs() <= 1e-7 + 1e-4 * want.abs();
                 // Where a ReLU changes sign within a step, the loss has two slopes.
-                let kink = (left - right).abs() > 1e-3;
+                let kink = (left - right).abs() > 1e-5;
                 prop_assert!(
                     near((above - below) / (2.0 * h)) || kink && (near(left) || near(right)),
                     "{}, {}: {} for {} and {}", name, at, got, left, right
