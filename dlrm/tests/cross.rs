@@ -87,7 +87,7 @@ fn golden<B: Engine<Float = f64>>(backend: B, queue: &mut B::Queue, isa: Isa) {
     let mut model = Dlrm::new(backend, queue, config, 5, 1).expect("a model").with_isa(isa);
     set(&mut model, queue, &golden.params);
     let Golden { dense, indices, labels, .. } = &golden;
-    let samples = Samples { dense, indices, offsets: &[], weights: &[], labels };
+    let samples = Samples::new(dense, indices, labels);
     for (got, want) in model.predict(queue, samples).expect("predictions").iter().zip(&golden.probabilities) {
         assert!((got - want).abs() < 1e-14, "{got} {want}");
     }
@@ -128,7 +128,7 @@ proptest! {
         let labels: Vec<f64> = (0..batch).map(|at| f64::from(u8::from(number(3 * at) > 0.0))).collect();
         let indices: Vec<Vec<u32>> =
             (0..tables).map(|t| (0..batch).map(|at| ((number(at + 17 * t) + 1.0) * 2.4) as u32).collect()).collect();
-        let samples = Samples { dense: &dense, indices: &indices, offsets: &[], weights: &[], labels: &labels };
+        let samples = Samples::new(&dense, &indices, &labels);
         let mut model = Dlrm::new(Reference::<f64>::new(), &mut (), config, batch, seed).expect("a model");
         // Where a probability is 0 or 1 to the last digit, differences of its logarithm say nothing.
         let p = model.predict(&mut (), samples).expect("predictions");

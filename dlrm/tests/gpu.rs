@@ -109,20 +109,14 @@ fn a_number_that_is_not_finite_is_found_and_nothing_updated() {
         [model.mlps(&mut ()).expect("layers"), other.mlps(cpu).expect("layers")]
             .into_iter()
             .for_each(|[bottom, _]| bottom.layers_mut()[0].weight[..6].fill(2.0));
-        model
-            .train_step(
-                &mut (),
-                Samples { dense: &dense, indices: &indices, offsets: &[], weights: &[], labels: &labels },
-                0.1,
-            )
-            .expect("a step");
+        model.train_step(&mut (), Samples::new(&dense, &indices, &labels), 0.1).expect("a step");
         let weights = |model: &mut Dlrm<Cuda<f32, Emulator>>| {
             let [bottom, top] = model.mlps(&mut ()).expect("layers");
             [bottom, top].map(|mlp| mlp.layers().iter().map(|layer| layer.weight.clone()).collect::<Vec<_>>())
         };
         let before = (weights(&mut model), model.tables().parameters(&mut (), 0).expect("parameters"));
         dense[3] = feature;
-        let samples = Samples { dense: &dense, indices: &indices, offsets: &[], weights: &[], labels: &labels };
+        let samples = Samples::new(&dense, &indices, &labels);
         let StepError::NonFinite(got) = model.train_step(&mut (), samples, 0.1).expect_err("refused") else {
             panic!("another error")
         };
@@ -155,7 +149,7 @@ fn layers_move_between_machines() {
     let mut on_cpu = Dlrm::new(Cpu::<f64>::new().expect("a backend"), cpu, config(), 3, 2).expect("a model");
     let (dense, indices, labels) =
         ([0.5, -0.25, 1.0, 2.0, 0.0, 0.75, 1.5, 0.125, -1.0], [vec![0, 1, 2]], [0.0, 1.0, 1.0]);
-    let samples = Samples { dense: &dense, indices: &indices, offsets: &[], weights: &[], labels: &labels };
+    let samples = Samples::new(&dense, &indices, &labels);
     on_gpu.train_step(&mut (), samples, 0.1).expect("a step");
     on_cpu.train_step(cpu, samples, 0.1).expect("a step");
     let table = on_gpu.tables().parameters(&mut (), 0).expect("parameters");

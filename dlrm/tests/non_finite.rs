@@ -34,7 +34,7 @@ impl<F: Number> Data<F> {
     }
 
     fn samples(&self) -> Samples<'_, F> {
-        Samples { dense: &self.dense, indices: &self.indices, offsets: &[], weights: &[], labels: &self.labels }
+        Samples::new(&self.dense, &self.indices, &self.labels)
     }
 }
 

@@ -102,7 +102,7 @@ fn run<B: Engine>(name: &str, golden: &Golden, backend: B, queue: &mut B::Queue,
     for (number, (batch, predictions)) in golden.batches.iter().zip(&golden.predictions).enumerate() {
         let dense: Vec<f64> = batch.dense.iter().map(|&x| (x + 1.0).ln()).collect();
         let (dense, labels) = (convert(&dense), convert(&batch.labels));
-        let samples = Samples { dense: &dense, indices: &batch.indices, offsets: &[], weights: &[], labels: &labels };
+        let samples = Samples::new(&dense, &batch.indices, &labels);
         losses.push(model.train_step(queue, samples, golden.lr).expect("a step"));
         let got: Vec<f64> =
             model.probabilities(queue, labels.len()).expect("predictions").iter().map(|p| p.as_f64()).collect();

@@ -41,7 +41,7 @@ fn allocations(mut queue: Threads, isa: Isa, cross: Option<CrossSize>) -> usize 
     let labels: Vec<f32> = (0..batch).map(|i| (i % 3 / 2) as f32).collect();
     let indices: Vec<Vec<u32>> =
         [1000, 50].map(|rows| (0..batch).map(|i| (i * i % rows) as u32).collect()).into_iter().collect();
-    let samples = Samples { dense: &features, indices: &indices, offsets: &[], weights: &[], labels: &labels };
+    let samples = Samples::new(&features, &indices, &labels);
     model.train_step(queue, samples, 0.1).expect("a step");
     model.tables().refresh(queue).expect("refresh");
     model.train_step(queue, samples, 0.1).expect("a step");

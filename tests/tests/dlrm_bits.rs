@@ -69,7 +69,7 @@ fn bits(run: &Run, isa: Isa, threads: &Threads) -> Vec<u64> {
             let labels: Vec<f32> = (0..batch).map(|_| draw(2) as f32).collect();
             let indices: Vec<Vec<u32>> =
                 tables.iter().map(|table| (0..batch).map(|_| draw(table.rows()) as u32).collect()).collect();
-            let samples = Samples { dense: &dense, indices: &indices, offsets: &[], weights: &[], labels: &labels };
+            let samples = Samples::new(&dense, &indices, &labels);
             let beside = || indices.iter().flatten().map(|&row| u64::from(row)).sum::<u64>();
             let (loss, sum) = model.train_step_beside(queue, samples, 0.1, beside).expect("a step");
             assert!(loss.is_finite() == (batch > 0), "{loss} of {batch} samples");
@@ -134,7 +134,7 @@ fn weights_that_are_set_count() {
     let run = odd(Rule::Sgd, CoreRule::ElementWise);
     let (mut queue, dense) = (Threads::one(), [0.5; 3 * 4]);
     let (labels, indices) = ([0.0, 1.0, 0.0, 1.0], vec![vec![1u32, 2, 3, 4], vec![0, 1, 2, 3], vec![0; 4]]);
-    let samples = Samples { dense: &dense, indices: &indices, offsets: &[], weights: &[], labels: &labels };
+    let samples = Samples::new(&dense, &indices, &labels);
     let mut new = |seed| Dlrm::new(Cpu::<f32>::new().expect("a backend"), &mut queue, run.config.clone(), 4, seed);
     let (mut from, mut to) = (new(1).expect("a model"), new(2).expect("a model"));
     let queue = &mut queue;

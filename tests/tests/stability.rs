@@ -45,7 +45,7 @@ fn train(training: Training, rows: u64, occur: u64, config: &TableConfig) -> Res
         let labels: Vec<f32> = row[0].iter().map(|&row| (row.wrapping_mul(0x9e37_79b9) >> 7 & 1) as f32).collect();
         let indices: Vec<Vec<u32>> =
             row.iter().map(|rows| rows.iter().map(|&row| (row * spread) as u32).collect()).collect();
-        let samples = Samples { dense: &dense, indices: &indices, offsets: &[], weights: &[], labels: &labels };
+        let samples = Samples::new(&dense, &indices, &labels);
         let loss = model.train_step(&mut queue, samples, lr);
         losses.push(loss.map_err(|error| format!("step {step}: {error}"))?);
     }

@@ -81,13 +81,11 @@ impl Batches {
     /// If there is no such batch.
     pub fn samples(&self, number: usize) -> Samples<'_, f32> {
         let batch = self.batch;
-        Samples {
-            dense: &self.dense[number * batch * DENSE..][..batch * DENSE],
-            indices: &self.indices[number],
-            offsets: &[],
-            weights: &[],
-            labels: &self.labels[number * batch..][..batch],
-        }
+        Samples::new(
+            &self.dense[number * batch * DENSE..][..batch * DENSE],
+            &self.indices[number],
+            &self.labels[number * batch..][..batch],
+        )
     }
 
     /// Bytes they take.

@@ -89,6 +89,11 @@ pub struct Samples<'a, F> {
 }
 
 impl<'a, F> Samples<'a, F> {
+    /// Samples that have one category of each table: `dense` `[B][bottom inputs]`, `indices` `[tables][B]`, `labels` `[B]`.
+    pub fn new(dense: &'a [F], indices: &'a [Vec<u32>], labels: &'a [F]) -> Self {
+        Self { dense, indices, offsets: &[], weights: &[], labels }
+    }
+
     /// Where the bags of a table begin; nothing where every sample has one category.
     pub(crate) fn offsets_of(&self, table: usize) -> &'a [u32] {
         self.offsets.get(table).map_or(&[], Vec::as_slice)

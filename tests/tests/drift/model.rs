@@ -73,25 +73,13 @@ impl<B: Engine> Model<B> {
 impl<B: Engine> Training for Model<B> {
     fn step(&mut self, number: u64, lr: f64) {
         let Batch { dense, indices, labels } = self.batch(number);
-        let samples = Samples {
-            dense: &convert(&dense),
-            indices: &indices,
-            offsets: &[],
-            weights: &[],
-            labels: &convert(&labels),
-        };
+        let samples = Samples::new(&convert(&dense), &indices, &convert(&labels));
         self.model.train_step(&mut self.queue, samples, lr).expect("a step");
     }
 
     fn outputs(&mut self) -> Vec<f64> {
         let Batch { dense, indices, labels } = self.batch(HELD_OUT);
-        let samples = Samples {
-            dense: &convert(&dense),
-            indices: &indices,
-            offsets: &[],
-            weights: &[],
-            labels: &convert(&labels),
-        };
+        let samples = Samples::new(&convert(&dense), &indices, &convert(&labels));
         wide(self.model.predict(&mut self.queue, samples).expect("predictions"))
     }
 
