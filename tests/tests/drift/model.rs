@@ -73,13 +73,15 @@ impl<B: Engine> Model<B> {
 impl<B: Engine> Training for Model<B> {
     fn step(&mut self, number: u64, lr: f64) {
         let Batch { dense, indices, labels } = self.batch(number);
-        let samples = Samples::new(&convert(&dense), &indices, &convert(&labels));
+        let (dense, labels) = (convert(&dense), convert(&labels));
+        let samples = Samples::new(&dense, &indices, &labels);
         self.model.train_step(&mut self.queue, samples, lr).expect("a step");
     }
 
     fn outputs(&mut self) -> Vec<f64> {
         let Batch { dense, indices, labels } = self.batch(HELD_OUT);
-        let samples = Samples::new(&convert(&dense), &indices, &convert(&labels));
+        let (dense, labels) = (convert(&dense), convert(&labels));
+        let samples = Samples::new(&dense, &indices, &labels);
         wide(self.model.predict(&mut self.queue, samples).expect("predictions"))
     }
 
