@@ -80,7 +80,8 @@ fn a_table_of_a_million_million_rows_in_a_model() {
     let mut queue = Threads::one();
     let mut model = Dlrm::new(Cpu::<f32>::new().expect("a backend"), &mut queue, config, 3, 1).expect("a model");
     // Indices of the model are u32, as the categories of its data are: rows behind them cannot be named.
-    let samples = Samples::new(&[0.5; 6], &[vec![0, u32::MAX, 77]], &[1.0, 0.0, 1.0]);
+    let indices = [vec![0, u32::MAX, 77]];
+    let samples = Samples::new(&[0.5; 6], &indices, &[1.0, 0.0, 1.0]);
     let first = model.train_step(&mut queue, samples, 0.1).expect("a step");
     let losses: Vec<f64> = (0..50).map(|_| model.train_step(&mut queue, samples, 0.1).expect("a step")).collect();
     assert!(losses[49] < first, "{first} {losses:?}");
@@ -149,7 +150,8 @@ fn indices_at_every_boundary_of_a_model() {
     let mut queue = Threads::one();
     let mut model = Dlrm::new(Cpu::<f32>::new().expect("a backend"), &mut queue, config, 2, 1).expect("a model");
     for index in [0, 9, 10, 11, u32::MAX - 1, UNSEEN] {
-        let samples = Samples::new(&[0.5; 4], &[vec![0, 9], vec![9, index]], &[1.0, 0.0]);
+        let indices = [vec![0, 9], vec![9, index]];
+        let samples = Samples::new(&[0.5; 4], &indices, &[1.0, 0.0]);
         let error = match model.train_step(&mut queue, samples, 0.1) {
             Ok(loss) => {
                 assert!((index < 10 || index == UNSEEN) && loss.is_finite());
@@ -182,7 +184,8 @@ fn nothing_in_a_batch() {
     let config = ModelConfig::new(4, vec![2, 4], vec![5, 1], vec![table]).expect("a model");
     let mut queue = Threads::one();
     let mut model = Dlrm::new(Cpu::<f32>::new().expect("a backend"), &mut queue, config, 2, 1).expect("a model");
-    let samples = Samples::new(&[], &[vec![]], &[]);
+    let indices = [Vec::new()];
+    let samples = Samples::new(&[], &indices, &[]);
     assert!(model.train_step(&mut queue, samples, 0.1).expect("a step").is_nan(), "the mean of nothing");
     assert!(model.predict(&mut queue, samples).expect("predictions").is_empty());
 }
