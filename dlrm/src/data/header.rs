@@ -112,7 +112,7 @@ pub struct Header {
     pub rows: usize,
     /// Positive rows.
     pub positives: u64,
-    /// Bytes of the lines read, uncompressed.
+    /// Bytes of the lines read, uncompressed; of columns, those of the files as they are stored.
     pub text_bytes: u64,
     /// [`ReadSettings::max_ind_range`].
     pub max_ind_range: Option<NonZeroU32>,

@@ -31,7 +31,7 @@ const PIECE: usize = 32 << 10;
 const PIECES: usize = 4;
 
 /// How many bad lines are named.
-const NAMED: usize = 5;
+pub(super) const NAMED: usize = 5;
 
 /// The generator's stream for sub-sampling.
 const STREAM: u64 = 0x7375_6273;

@@ -6,6 +6,7 @@ use std::ops::Range;
 use twox_hash::XxHash3_64;
 
 use super::schema::{Schema, Transform};
+use crate::data::error::DataErrorKind;
 
 /// How many characters of a bad value an error keeps.
 const SHOWN: usize = 40;
@@ -132,6 +133,36 @@ impl fmt::Display for CellError {
 }
 
 impl std::error::Error for CellError {}
+
+/// The place of the column of this name among those of a file.
+pub(super) fn find<'a>(names: impl Iterator<Item = &'a [u8]> + Clone, name: &str) -> Result<usize, DataErrorKind> {
+    let mut all = names.clone().enumerate().filter(|(_, other)| *other == name.as_bytes());
+    match (all.next(), all.next()) {
+        (Some((at, _)), None) => Ok(at),
+        (Some(_), Some(_)) => Err(DataErrorKind::TwoColumns(name.to_owned())),
+        (None, _) => {
+            let columns = names.map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+            Err(DataErrorKind::NoColumn { column: name.to_owned(), columns })
+        }
+    }
+}
+
+/// The values of a list that is written as a text. No text is no value, and not a missing one.
+pub(super) fn values_of(
+    text: &[u8],
+    separator: u8,
+    each: &mut dyn FnMut(Cell<'_>) -> Result<(), CellFault>,
+) -> Result<(), CellFault> {
+    text.split(|&byte| byte == separator)
+        .filter(|value| !value.is_empty())
+        .try_for_each(|value| each(Cell::Text(value)))
+}
+
+impl<'a> Cell<'a> {
+    pub(super) fn of_text(text: &'a [u8]) -> Self {
+        if text.is_empty() { Self::Missing } else { Self::Text(text) }
+    }
+}
 
 impl Cell<'_> {
     /// As a text that an error shows.

@@ -27,7 +27,7 @@ pub(in crate::data) struct Form {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
-    /// One value, behind so many of other columns.
+    /// One value.
     One,
     List {
         weighted: bool,
@@ -107,7 +107,7 @@ impl Form {
     ///
     /// # Errors
     ///
-    /// The feature and what no row gives there: `None` for the label and what is not of one feature; dense features come first.
+    /// The feature, dense ones first, and what no row gives there.
     pub(in crate::data) fn unpack(
         &self,
         stored: Stored<'_>,

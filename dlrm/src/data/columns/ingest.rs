@@ -13,13 +13,10 @@ use super::source::each_chunk;
 use crate::data::Split;
 use crate::data::error::{DataError, DataErrorKind};
 use crate::data::header::{Header, KnownVocabulary, ReadSettings};
-use crate::data::ingest::{Ingested, ReadProgress};
+use crate::data::ingest::{Ingested, NAMED, ReadProgress};
 use crate::data::input::Input;
 use crate::data::rows::Segments;
 use crate::data::spill::Spill;
-
-/// How many bad rows are named.
-const NAMED: usize = 5;
 
 /// What rows are for.
 const PARTS: usize = 3;

@@ -15,9 +15,8 @@ use ::parquet::data_type::{ByteArray, FixedLenByteArray};
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use ::parquet::schema::types::{ColumnDescriptor, Type};
 
-use super::cell::{Cell, CellFault, Wanted};
+use super::cell::{Cell, CellFault, Wanted, find, values_of};
 use super::chunk::{Chunk, Row};
-use super::csv::list as values_of;
 use super::schema::Schema;
 use super::source::ROWS;
 use crate::data::error::DataErrorKind;
@@ -129,15 +128,8 @@ impl Column {
     fn new(file: &SerializedFileReader<File>, name: &str) -> Result<Self, DataErrorKind> {
         let schema = file.metadata().file_metadata().schema_descr();
         let fields = schema.root_schema().get_fields();
-        let mut all = fields.iter().enumerate().filter(|(_, field)| field.name() == name);
-        let (root, field) = match (all.next(), all.next()) {
-            (Some(one), None) => one,
-            (None, _) => {
-                let columns = fields.iter().map(|field| field.name().to_owned()).collect();
-                return Err(DataErrorKind::NoColumn { column: name.to_owned(), columns });
-            }
-            (Some(_), Some(_)) => return Err(DataErrorKind::TwoColumns(name.to_owned())),
-        };
+        let root = find(fields.iter().map(|field| field.name().as_bytes()), name)?;
+        let field = &fields[root];
         let wrong = |what: &str| DataErrorKind::ColumnType { column: name.to_owned(), what: what.to_owned() };
         let mut leaves = (0..schema.num_columns()).filter(|&leaf| schema.get_column_root_idx(leaf) == root);
         let leaf = match (leaves.next(), leaves.next()) {
@@ -232,7 +224,6 @@ impl Column {
     }
 
     fn value(&self, at: usize) -> Cell<'_> {
-        let text = |text: &'_ [u8]| text.is_empty();
         match &self.values {
             Values::Bool(values) => Cell::Bool(values[at]),
             Values::Int32(values) if self.unsigned => Cell::Unsigned(u64::from(values[at] as u32)),
@@ -242,10 +233,8 @@ impl Column {
             // As a text of as few digits as tell it from others of its type.
             Values::Float(values) => Cell::Single(values[at]),
             Values::Double(values) => Cell::Number(values[at]),
-            Values::Bytes(values) if text(values[at].data()) => Cell::Missing,
-            Values::Bytes(values) => Cell::Text(values[at].data()),
-            Values::Fixed(values) if text(values[at].data()) => Cell::Missing,
-            Values::Fixed(values) => Cell::Text(values[at].data()),
+            Values::Bytes(values) => Cell::of_text(values[at].data()),
+            Values::Fixed(values) => Cell::of_text(values[at].data()),
         }
     }
 }
