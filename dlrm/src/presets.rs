@@ -23,7 +23,8 @@ pub enum Preset {
     Terabyte,
     /// Criteo Terabyte with indices capped at 40 million, the MLPerf training benchmark v0.7.
     Mlperf,
-    /// The same tables under a cross network, MLPerf's DLRM-DCNv2, whose lines have [several values](DCNV2_VALUES) of a feature.
+    /// The same tables under a cross network, as in MLPerf's DLRM-DCNv2, whose lines have [several values](DCNV2_VALUES) of a
+    /// feature. (Its own tables have more rows, 204 million, counted after the cap; its batches are larger.)
     Dcnv2,
 }
 
@@ -45,6 +46,9 @@ const MLPERF_ROWS: [u64; CATEGORICAL] = [
 /// Values that a line of DLRM-DCNv2's data has of each feature: 214 in all.
 pub const DCNV2_VALUES: [u32; CATEGORICAL] =
     [3, 2, 1, 2, 6, 1, 1, 1, 1, 7, 3, 8, 1, 6, 9, 5, 1, 1, 1, 12, 100, 27, 10, 3, 1, 1];
+
+/// Layers and rank of DLRM-DCNv2's cross network.
+pub const DCNV2_CROSS: (usize, usize) = (3, 512);
 
 impl Preset {
     /// All presets.
@@ -109,7 +113,7 @@ impl Preset {
     pub const fn cross(self) -> Option<(usize, usize)> {
         match self {
             Self::Kaggle | Self::Terabyte | Self::Mlperf => None,
-            Self::Dcnv2 => Some((3, 512)),
+            Self::Dcnv2 => Some(DCNV2_CROSS),
         }
     }
 

@@ -17,15 +17,17 @@
 //! | 34 each | first row of the segment; bytes of each index, 26 x `u8` |
 //! | 8 | checksum of all bytes before it |
 //!
-//! Checksums are XXH3 (64 bits, seed 0). The rows are described in `rows.rs`.
+//! Of columns, in version 3, it is JSON between length and checksum (`columns/header.rs`).
+//!
+//! Checksums are XXH3 (64 bits, seed 0). The rows are described in `rows.rs`, those of columns in `columns/form.rs`.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use twox_hash::XxHash3_64;
 
-use super::columns::{Columns, Schema};
+use super::columns::{Columns, JsonHeader, Schema};
 use super::error::DataErrorKind;
 use super::numbering::Numbering;
 use super::rows::Segments;
@@ -171,7 +173,7 @@ impl Header {
         if let Some(columns) = &self.columns {
             out.extend(COLUMNS.to_le_bytes());
             out.extend([0; 4]);
-            out.extend(OfColumns::new(self, columns, vocabulary).to_json());
+            out.extend(JsonHeader::new(self, columns, vocabulary).to_json());
             return closed(out);
         }
         out.extend(if vocabulary.is_some() { VERSION } else { ROWS_ALONE }.to_le_bytes());
@@ -218,7 +220,7 @@ impl Header {
             let length_is_right = fields.u32()? as usize == bytes.len();
             (length_is_right && u64::from_le_bytes(*checksum) == XxHash3_64::oneshot(content)).then_some(())?;
             if found == COLUMNS {
-                return OfColumns::from_json(content.get(16..)?)?.header();
+                return JsonHeader::from_json(content.get(16..)?)?.header();
             }
             fields.header(found)
         };
@@ -239,90 +241,6 @@ fn closed(mut out: Vec<u8>) -> Vec<u8> {
     out[12..16].copy_from_slice(&length.to_le_bytes());
     out.extend(XxHash3_64::oneshot(&out).to_le_bytes());
     out
-}
-
-/// A header of columns, in version 3 of the format: as JSON.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OfColumns {
-    files: u64,
-    lines: u64,
-    skipped: u64,
-    rows: usize,
-    positives: u64,
-    text_bytes: u64,
-    table_rows: Vec<u64>,
-    /// Checksum, whether it was given, and what it does not know; not there in what fingerprints are of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    vocabulary: Option<(u64, bool, Vec<u64>)>,
-    /// First rows that test, and that validate.
-    held_out: [usize; 2],
-    bytes: u64,
-    checksum: u64,
-    columns: Columns,
-}
-
-impl OfColumns {
-    fn new(header: &Header, columns: &Columns, vocabulary: Option<&KnownVocabulary>) -> Self {
-        let Header { files, lines, skipped, rows, positives, text_bytes, split, bytes, checksum, .. } = header;
-        Self {
-            files: *files,
-            lines: *lines,
-            skipped: *skipped,
-            rows: *rows,
-            positives: *positives,
-            text_bytes: *text_bytes,
-            table_rows: header.table_rows.clone(),
-            vocabulary: vocabulary.map(|known| (known.checksum, known.given, known.unseen.clone())),
-            held_out: [split.test.start, split.validation.start],
-            bytes: *bytes,
-            checksum: *checksum,
-            columns: columns.clone(),
-        }
-    }
-
-    fn to_json(&self) -> Vec<u8> {
-        // Of plain data, which always has a JSON form.
-        serde_json::to_vec(self).unwrap_or_default()
-    }
-
-    fn from_json(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok()
-    }
-
-    /// `None` if it contradicts itself.
-    fn header(self) -> Option<Header> {
-        let Self { rows, held_out: [test, validation], .. } = self;
-        let (checksum, given, unseen) = self.vocabulary?;
-        let sound = test <= validation
-            && validation <= rows
-            && rows > 0
-            && self.lines.checked_sub(self.skipped) == Some(rows as u64)
-            && self.positives <= rows as u64
-            && unseen.len() == self.table_rows.len()
-            && (given || unseen.iter().all(|&unseen| unseen == 0))
-            && self.table_rows.iter().all(|rows| (1..=u64::from(UNSEEN)).contains(rows))
-            && self.columns.bases.iter().all(|words| *words <= self.columns.bag_bytes / 4);
-        sound.then_some(Header {
-            files: self.files,
-            lines: self.lines,
-            skipped: self.skipped,
-            dropped: 0,
-            rows,
-            positives: self.positives,
-            text_bytes: self.text_bytes,
-            max_ind_range: None,
-            sub_sample: 0.0,
-            seed: 0,
-            table_rows: self.table_rows,
-            vocabulary: Some(KnownVocabulary { checksum, given, unseen }),
-            split: Split { train: 0..test, test: test..validation, validation: validation..rows },
-            bytes: self.bytes,
-            checksum: self.checksum,
-            segments: Segments::new(),
-            columns: Some(self.columns),
-        })
-    }
 }
 
 /// Bytes not yet read.

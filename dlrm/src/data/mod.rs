@@ -54,6 +54,7 @@ mod spill;
 mod split;
 mod stream;
 mod synthetic;
+mod temporary;
 #[cfg(test)]
 mod tests;
 mod vocabulary;

@@ -20,7 +20,8 @@ use super::ingest::{Ingested, ReadProgress, ingest};
 use super::input::Input;
 use super::mapped::Bytes;
 use super::numbering::{renumber, renumber_columns};
-use super::spill::{Spill, Temporary};
+use super::spill::Spill;
+use super::temporary::Temporary;
 use super::vocabulary::Vocabulary;
 
 const HEADER: &str = "header.bin";

@@ -79,34 +79,38 @@ impl<F: Real> Addressing<F> {
         let memory = addresses.iter_mut().zip(seen).zip(lists);
         for (number, (((feature, table), categories), ((addresses, seen), lists))) in tables.zip(memory).enumerate() {
             let offsets = samples.offsets_of(number);
-            if !offsets.is_empty() {
+            let found = if !offsets.is_empty() {
                 let weights = Some(samples.weights_of(number)).filter(|weights| !weights.is_empty());
-                let found = of_lists(*feature, table.rows(), (categories, offsets, weights), addresses, lists);
-                bags.push(found.map_err(|error| error.of_table(number))?);
-                continue;
-            }
-            if categories.contains(&UNSEEN) {
-                let found = with_unseen(*feature, table.rows(), categories, addresses, seen);
-                bags.push(found.map_err(|error| error.of_table(number))?);
-                continue;
-            }
-            let checked = Bags::one_per_bag(feature.categories, categories, None);
-            let found = checked.and_then(|direct| match feature.lookup {
-                Lookup::Direct => Ok(direct),
-                lookup => {
-                    lookup.addresses(categories, addresses);
-                    match lookup {
-                        Lookup::Sum { .. } => {
-                            let starts = Offsets::Starts(&pairs[..categories.len()]);
-                            Bags::new(table.rows(), addresses, starts, Pooling::Sum, None)
-                        }
-                        _ => Bags::one_per_bag(table.rows(), addresses, None),
-                    }
-                }
-            });
+                of_lists(*feature, table.rows(), (categories, offsets, weights), addresses, lists)
+            } else if categories.contains(&UNSEEN) {
+                with_unseen(*feature, table.rows(), categories, addresses, seen)
+            } else {
+                of_one_each(*feature, table.rows(), categories, addresses, pairs)
+            };
             bags.push(found.map_err(|error| error.of_table(number))?);
         }
         Ok(())
+    }
+}
+
+/// The bags of a table, one category in each.
+fn of_one_each<'a, F: Real>(
+    Feature { categories: n, lookup, .. }: Feature,
+    rows: u64,
+    categories: &'a [u32],
+    addresses: &'a mut Vec<u32>,
+    pairs: &'a [u32],
+) -> Result<Bags<'a, F>, BagsError> {
+    let direct = Bags::one_per_bag(n, categories, None)?;
+    if lookup == Lookup::Direct {
+        return Ok(direct);
+    }
+    lookup.addresses(categories, addresses);
+    match lookup {
+        Lookup::Sum { .. } => {
+            Bags::new(rows, addresses, Offsets::Starts(&pairs[..categories.len()]), Pooling::Sum, None)
+        }
+        _ => Bags::one_per_bag(rows, addresses, None),
     }
 }
 

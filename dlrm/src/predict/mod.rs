@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::checkpoint::{Checkpoint, CheckpointError, CheckpointErrorKind, MODEL};
-use crate::data::{Batch, DENSE, Record, Vocabulary};
+use crate::data::{Batch, Record, Vocabulary};
 use crate::model::{Dlrm, Engine, Floats};
 pub use error::PredictError;
 pub use lines::{LineSettings, Predicted, predict_lines};
@@ -48,11 +48,6 @@ fn parts(path: &Path) -> (PathBuf, PathBuf) {
     }
 }
 
-/// Dense features of what a vocabulary numbers.
-fn dense_of(vocabulary: &Vocabulary) -> usize {
-    vocabulary.schema().map_or(DENSE, |schema| schema.dense_features())
-}
-
 impl<B: Engine> Predictor<B> {
     /// The model of an exported folder, or a checkpoint with its vocabulary beside it, for batches of at most `largest_batch`
     /// lines. Both files are read whole and compared with their checksums.
@@ -74,7 +69,7 @@ impl<B: Engine> Predictor<B> {
         let vocabulary = vocabulary.ok_or_else(none)?;
         vocabulary.verify(&folder)?;
         let settings = &checkpoint.description().settings;
-        settings.check_features(dense_of(&vocabulary), vocabulary.table_rows(), &vocabulary.longest())?;
+        settings.check_features(vocabulary.dense_features(), vocabulary.table_rows(), &vocabulary.longest())?;
         let (config, seed) = (settings.model()?, settings.seed);
         let largest_batch = largest_batch.max(1);
         let mut model = Dlrm::new(backend, queue, config, largest_batch, seed)

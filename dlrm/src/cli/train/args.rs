@@ -9,16 +9,13 @@ use clap::error::ErrorKind;
 use clap::{Args as ClapArgs, ValueEnum};
 use dlrm::budget::Method;
 use dlrm::model::CrossSize;
-use dlrm::presets::Preset;
+use dlrm::presets::{DCNV2_CROSS, Preset};
 use dlrm::train::{
     CacheSettings, CheckpointOptions, CoreRuleName, DenseInitName, InitName, LrPolicy, MIN_RATIO, OnNonFinite,
     Optimizer, RunOptions, ScaleName, TableFileError, TrainSettings, TtSettings, parse_tables,
 };
 
 use crate::cli::backend::BackendArgs;
-
-/// Layers and rank of MLPerf's cross network.
-const MLPERF_CROSS: (usize, usize) = (3, 512);
 
 /// Shown by -h, and first by --help.
 macro_rules! examples {
@@ -369,7 +366,7 @@ impl Args {
                 Err(clap::Error::raw(ErrorKind::ArgumentConflict, message))
             }
             (InteractionArg::Dcn, layers, rank) => {
-                let (preset_layers, preset_rank) = self.preset.cross().unwrap_or(MLPERF_CROSS);
+                let (preset_layers, preset_rank) = self.preset.cross().unwrap_or(DCNV2_CROSS);
                 Ok(Some(CrossSize { layers: layers.unwrap_or(preset_layers), rank: rank.unwrap_or(preset_rank) }))
             }
         }

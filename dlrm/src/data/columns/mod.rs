@@ -12,6 +12,7 @@ mod cell;
 mod chunk;
 mod csv;
 mod form;
+mod header;
 mod ingest;
 mod inspect;
 mod numbers;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cell::{CellError, CellFault};
 pub(super) use form::{Form, Stored};
+pub(super) use header::JsonHeader;
 pub(super) use ingest::ingest;
 pub use inspect::{Inspected, InspectedColumn, Kind, inspect};
 pub use schema::{Categorical, Dense, ListPooling, Schema, SchemaError, Transform};

@@ -34,10 +34,10 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use twox_hash::XxHash3_64;
 
-use super::super::CATEGORICAL;
 use super::super::columns::Schema;
 use super::super::error::{DataError, DataErrorKind};
 use super::super::mapped::Bytes;
+use super::super::{CATEGORICAL, DENSE};
 use super::UNSEEN;
 
 const MAGIC: &[u8; 8] = b"dlrmvoca";
@@ -375,6 +375,11 @@ impl Vocabulary {
     /// What the columns are; none of Criteo's lines.
     pub fn schema(&self) -> Option<&Arc<Schema>> {
         self.schema.as_ref()
+    }
+
+    /// Dense features of the samples that it numbers.
+    pub fn dense_features(&self) -> usize {
+        self.schema.as_ref().map_or(DENSE, |schema| schema.dense_features())
     }
 
     /// The most values that a row has of each feature: 1 where each has exactly one.
