@@ -109,7 +109,8 @@ impl Compress {
         let mut missing = Missing { rows, left_out: &self.left_out, before: None };
         let mut norm = None;
         for time in 0.. {
-            let filled = missing.before.as_ref().map(|train: &Train| train.to_cores(shape.padded_rows())).transpose()?;
+            let filled =
+                missing.before.as_ref().map(|train: &Train| train.to_cores(shape.padded_rows())).transpose()?;
             let fill = filled.as_ref().map_or(Fill::Zeros, Fill::Train);
             let (mut train, dropped, norm_squared) = self.once(source, &shape, roots.as_deref(), &fill)?;
             // Before anything is filled in, all that is there counts.

@@ -43,7 +43,8 @@ fn weights_are_an_explicit_scaling() {
 
     let scaled: Vec<f64> = table.iter().enumerate().map(|(at, x)| x * weight(&weights, at / 12).sqrt()).collect();
     let same = run(&scaled, &Compress::new(&M, &N, Target::Rank(3)));
-    let unscaled: Vec<f64> = same.cores.expand().unwrap().iter().enumerate().map(|(at, x)| x / weight(&weights, at / 12).sqrt()).collect();
+    let unscaled: Vec<f64> =
+        same.cores.expand().unwrap().iter().enumerate().map(|(at, x)| x / weight(&weights, at / 12).sqrt()).collect();
     assert!(distance(&unscaled, &expanded) < 1e-10 * norm(&expanded));
     assert!((same.report.error / out.report.error - 1.0).abs() < 1e-10);
 
@@ -130,7 +131,11 @@ fn refills_find_a_train_behind_rows_that_are_missing() {
     let kept: Vec<u64> = (0..10).map(|x| x * 9).collect();
     let plain = run(&table, &Compress::new(&M, &N, Target::Rank(2)).rows_kept(&kept));
     let out = run(&table, &Compress::new(&M, &N, Target::Rank(2)).rows_kept(&kept).refills(200));
-    assert!(plain.report.relative_error() > 0.1 && out.report.relative_error() < 1e-3, "{}", out.report.relative_error());
+    assert!(
+        plain.report.relative_error() > 0.1 && out.report.relative_error() < 1e-3,
+        "{}",
+        out.report.relative_error()
+    );
 }
 
 #[test]

@@ -41,9 +41,7 @@ fn place(info: &Value, data: u64, length: u64) -> Result<Place, Fault> {
         Some(other) => return Err(Fault::Type(other.to_owned())),
         None => return Err(damaged("a tensor without dtype")),
     };
-    let sizes = |key: &str| -> Option<Vec<u64>> {
-        info.get(key)?.as_array()?.iter().map(Value::as_u64).collect()
-    };
+    let sizes = |key: &str| -> Option<Vec<u64>> { info.get(key)?.as_array()?.iter().map(Value::as_u64).collect() };
     let shape = sizes("shape").ok_or_else(|| damaged("a tensor without shape"))?;
     let &[rows, dim] = shape.as_slice() else {
         return Err(Fault::Dimensions(format!("{shape:?}")));
