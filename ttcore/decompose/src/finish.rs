@@ -29,6 +29,8 @@ impl Missing<'_> {
         if let Some(before) = &self.before {
             squares += between(before, before, from) - 2.0 * between(before, train, from);
         }
+        // Differences of sums: what is zero may come out below.
+        squares = squares.max(0.0);
         if self.left_out.is_empty() {
             return Ok(squares);
         }

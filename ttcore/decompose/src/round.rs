@@ -2,6 +2,7 @@
 
 use ttcore::{Real, TtCores, TtShape};
 
+use crate::compress::in_range;
 use crate::error::Error;
 use crate::finish::{Missing, finish};
 use crate::inner::{Part, between};
@@ -69,7 +70,8 @@ impl Round {
         }
         let before = train.clone();
         orthonormal_from_right(&mut train);
-        crate::compress::in_range(train.cores[0].iter().map(|x| x * x).sum())?;
+        let first = &train.cores[0];
+        in_range(first.iter().map(|x| x * x).sum(), first.iter().all(|&x| x == 0.0))?;
         let norm_squared = between(&before, &before, Part::Before(shape.rows())).max(0.0);
         let dropped = match (self.target.clone(), Chooser::new(&self.target, d, norm_squared)) {
             (_, Some(mut chooser)) => cut(&mut train, |k, squares| chooser.choose(k, squares).0)?,

@@ -32,8 +32,8 @@ impl<F: Real> Rows<F> for Growing<'_, F> {
 
 /// Large enough for several batches, tiles and panels.
 fn bits_do_not_depend_on_threads_or_blocks<F: Real>() {
-    let (m, n) = ([11, 13, 150], [2, 2, 4]);
-    let rows = 11 * 13 * 150 - 1234;
+    let (m, n) = ([30, 40, 35], [2, 2, 4]);
+    let rows = 30 * 40 * 35 - 1234;
     let table: Vec<F> = noise(rows * 16, 1).into_iter().map(F::of).collect();
     let weights = Weights::of_counts(&m, (0..rows).map(|row| 1.0 + 1e3 / (1.0 + row as f64))).unwrap();
     let kept: Vec<u64> = (0..300).collect();
