@@ -6,6 +6,7 @@
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::{evd, householder, matmul, qr, svd};
+use faer::reborrow::ReborrowMut;
 use faer::{Accum, Conj, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
@@ -15,6 +16,8 @@ use crate::error::Error;
 const PANEL: usize = 64;
 /// Rows and columns of a Gram matrix that are one task.
 const TILE: usize = 128;
+/// Vectors that a tile adds at once: a product copies so many parts of them.
+const DEPTH: usize = 1024;
 
 /// A matrix `[rows][cols]`.
 #[derive(Clone, Debug, Default)]
@@ -149,8 +152,12 @@ impl Gram {
     pub(crate) fn add(&mut self, x: MatRef<'_, f64>) {
         self.tiles.par_iter_mut().for_each(|tile| {
             let (a, b) = (x.subcols(tile.row, tile.height), x.subcols(tile.col, tile.width));
-            let out = MatMut::from_row_major_slice_mut(&mut tile.data, tile.height, tile.width);
-            matmul::matmul(out, Accum::Add, a.transpose(), b, 1.0, Par::Seq);
+            let mut out = MatMut::from_row_major_slice_mut(&mut tile.data, tile.height, tile.width);
+            for first in (0..x.nrows()).step_by(DEPTH) {
+                let depth = DEPTH.min(x.nrows() - first);
+                let (a, b) = (a.subrows(first, depth), b.subrows(first, depth));
+                matmul::matmul(out.rb_mut(), Accum::Add, a.transpose(), b, 1.0, Par::Seq);
+            }
         });
     }
 

@@ -52,7 +52,7 @@ fn good_safetensors() -> Vec<u8> {
 }
 
 fn read<F: Real>(mut rows: FileRows<F, Cursor<Vec<u8>>>) -> Vec<f64> {
-    let mut out = vec![F::zero(); 180];
+    let mut out = [F::zero(); 180];
     for _ in 0..2 {
         rows.rewind().unwrap();
         out.fill(F::zero());

@@ -1,12 +1,12 @@
 //! What the tests share: data, and the textbook's algorithm on tables in memory.
-#![allow(dead_code, missing_docs)]
+#![allow(dead_code)]
 
 use faer::Mat;
 use ttcore::{Real, TtCores, TtShape, init::CoreInit};
 use ttcore_decompose::{Compress, Decomposition, SliceRows, Target};
 
 /// Numbers between -1 and 1.
-pub fn noise(count: usize, seed: u64) -> Vec<f64> {
+pub(crate) fn noise(count: usize, seed: u64) -> Vec<f64> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut next = || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -18,29 +18,29 @@ pub fn noise(count: usize, seed: u64) -> Vec<f64> {
 }
 
 /// A train with entries of a size of about 1.
-pub fn planted<F: Real>(shape: TtShape, seed: u64) -> TtCores<F> {
+pub(crate) fn planted<F: Real>(shape: TtShape, seed: u64) -> TtCores<F> {
     TtCores::init(shape, &CoreInit::default().with_std(1.0), seed)
 }
 
-pub fn product(factors: &[usize]) -> usize {
+pub(crate) fn product(factors: &[usize]) -> usize {
     factors.iter().product()
 }
 
-pub fn compress<F: Real>(table: &[F], m: &[usize], n: &[usize], target: Target) -> Decomposition<F> {
+pub(crate) fn compress<F: Real>(table: &[F], m: &[usize], n: &[usize], target: Target) -> Decomposition<F> {
     Compress::new(m, n, target).run(&mut SliceRows::new(table, product(n)).unwrap()).unwrap()
 }
 
-pub fn norm<F: Real>(numbers: &[F]) -> f64 {
+pub(crate) fn norm<F: Real>(numbers: &[F]) -> f64 {
     numbers.iter().map(|x| x.as_f64() * x.as_f64()).sum::<f64>().sqrt()
 }
 
-pub fn distance<F: Real>(a: &[F], b: &[F]) -> f64 {
+pub(crate) fn distance<F: Real>(a: &[F], b: &[F]) -> f64 {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).map(|(a, b)| (a.as_f64() - b.as_f64()).powi(2)).sum::<f64>().sqrt()
 }
 
 /// A padded table `[m_1 .. m_d][n_1 .. n_d]` as a tensor `[m_1 n_1] .. [m_d n_d]`.
-pub fn tensor(table: &[f64], m: &[usize], n: &[usize]) -> Vec<f64> {
+pub(crate) fn tensor(table: &[f64], m: &[usize], n: &[usize]) -> Vec<f64> {
     let (rows, dim) = (product(m), product(n));
     let mut padded = table.to_vec();
     padded.resize(rows * dim, 0.0);
@@ -66,7 +66,7 @@ fn matrix(data: &[f64], rows: usize) -> Mat<f64> {
 }
 
 /// The error of the best matrix of this rank at unfolding `k`.
-pub fn best(tensor: &[f64], modes: &[usize], k: usize, rank: usize) -> f64 {
+pub(crate) fn best(tensor: &[f64], modes: &[usize], k: usize, rank: usize) -> f64 {
     let svd = matrix(tensor, product(&modes[..k])).thin_svd().unwrap();
     let s = svd.S().column_vector();
     (rank..s.nrows()).map(|i| s[i] * s[i]).sum::<f64>().sqrt()
@@ -74,7 +74,7 @@ pub fn best(tensor: &[f64], modes: &[usize], k: usize, rank: usize) -> f64 {
 
 /// TT-SVD as published, from left to right, with full SVDs: the error. `carried`: with the singular values in what goes on,
 /// as it must be, or in the core that is finished.
-pub fn textbook(tensor: &[f64], modes: &[usize], ranks: &[usize], carried: bool) -> f64 {
+pub(crate) fn textbook(tensor: &[f64], modes: &[usize], ranks: &[usize], carried: bool) -> f64 {
     let mut rest = tensor.to_vec();
     let mut done = Mat::<f64>::identity(1, 1);
     let mut rank = 1;
