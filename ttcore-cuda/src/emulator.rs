@@ -81,6 +81,12 @@ impl Device for Emulator {
     type Queue = ();
     type Memory = Memory;
     type Staging = Vec<u8>;
+    // Everything is done when it is asked for.
+    type Fence = ();
+
+    fn fence(&self) -> Result<(), Error> {
+        Ok(())
+    }
 
     fn allocate(&self, _queue: &mut (), bytes: usize) -> Result<Memory, Error> {
         Memory::new(bytes)
@@ -138,7 +144,7 @@ impl Device for Emulator {
         // SAFETY: the caller's; the kernel reads the arguments during the call only.
         let found = unsafe { ttcore_emulator_launch(name.as_ptr(), grid, block, shared, ptr::from_ref(args).cast()) };
         let answer = || format!("there is no kernel {}", name.to_string_lossy());
-        if found { Ok(()) } else { Err(Error::Driver { call: "start a kernel", answer: answer() }) }
+        if found { Ok(()) } else { Err(Error::Driver { call: "start a kernel", code: 500, answer: answer() }) }
     }
 
     unsafe fn gemm(&self, _queue: &mut (), double: bool, gemm: &Gemm) -> Result<(), Error> {

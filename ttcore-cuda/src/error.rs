@@ -36,7 +36,9 @@ pub enum Error {
     Driver {
         /// What was tried.
         call: &'static str,
-        /// The driver's answer.
+        /// The driver's answer, a `CUresult`: of this driver's version, so it may be one that no list here knows.
+        code: u32,
+        /// Its name, number and description, as the driver gives them.
         answer: String,
     },
     /// cuBLAS refused a call.
@@ -106,7 +108,7 @@ impl fmt::Display for Error {
                 "{library} ({file}) cannot be loaded: install the CUDA toolkit of version 12 or later, and put the folder \
                  of its libraries into LD_LIBRARY_PATH"
             ),
-            Self::Driver { call, answer } => write!(f, "the CUDA driver failed to {call}: {answer}"),
+            Self::Driver { call, answer, .. } => write!(f, "the CUDA driver failed to {call}: {answer}"),
             Self::Blas { call, answer } => write!(f, "cuBLAS failed to {call}: {answer}"),
             Self::Compile { log } => write!(f, "the kernels do not compile for this GPU: {log}"),
             Self::TooLarge { what, size } => {

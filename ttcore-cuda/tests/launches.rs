@@ -36,6 +36,11 @@ impl Device for Recorder {
     type Queue = ();
     type Memory = <Emulator as Device>::Memory;
     type Staging = <Emulator as Device>::Staging;
+    type Fence = ();
+
+    fn fence(&self) -> Result<(), Error> {
+        Ok(())
+    }
 
     fn allocate(&self, queue: &mut (), bytes: usize) -> Result<Self::Memory, Error> {
         self.note("allocate");
