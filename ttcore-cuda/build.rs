@@ -16,13 +16,22 @@ fn emulator() {
         return;
     }
     // Optimised in every profile: the suite runs on it. Numbers are rounded as written, so that runs are comparable.
-    cc::Build::new()
-        .cpp(true)
-        .std("c++17")
-        .opt_level(2)
-        .flag_if_supported("-ffp-contract=off")
-        .warnings_into_errors(true)
-        .extra_warnings(true)
-        .file("emulator/host.cpp")
-        .compile("ttcore_emulator");
+    let build = |name: &str, files: &[&str], flags: &[&str]| {
+        let mut build = cc::Build::new();
+        build.cpp(true).std("c++17").opt_level(2).flag_if_supported("-ffp-contract=off");
+        build.warnings_into_errors(true).extra_warnings(true).files(files);
+        flags.iter().for_each(|flag| {
+            build.flag(flag);
+        });
+        build.compile(name);
+    };
+    let kernels = ["emulator/host.cpp"];
+    if !cfg!(feature = "race") {
+        build("ttcore_emulator", &kernels, &[]);
+        return;
+    }
+    // Every load and store as it is written, none joined, with a call before it; and its line.
+    let checked = ["-DTTCORE_RACE", "-fsanitize=thread", "-fno-tree-vectorize", "-fno-store-merging", "-g1"];
+    build("ttcore_emulator", &kernels, &checked);
+    build("ttcore_race", &["emulator/race.cpp", "emulator/source.cpp", "emulator/tsan.cpp"], &["-DTTCORE_RACE"]);
 }

@@ -20,7 +20,7 @@ extern "C" bool ttcore_emulator_launch(const char* name, unsigned grid, unsigned
                                        const void* args) {
     for (const emulator::Entry& entry : emulator::entries()) {
         if (std::strcmp(entry.name, name) == 0) {
-            emulator::launch(entry.kernel, entry.synchronises, grid, threads, shared_bytes, args);
+            emulator::launch(entry, grid, threads, shared_bytes, args);
             return true;
         }
     }
@@ -34,3 +34,6 @@ extern "C" bool ttcore_emulator_has(const char* name) {
     }
     return false;
 }
+
+// How many barriers the source has: each `__syncthreads` has counted one.
+extern "C" unsigned ttcore_emulator_barriers() { return __COUNTER__; }

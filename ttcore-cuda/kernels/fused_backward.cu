@@ -27,7 +27,7 @@ __device__ void find_row_gradients(const FusedArgs<F>& args, MiddleTiles<F>& sha
     for (u32 i = lanes.lane; i < columns; i += lanes.lanes) {
         const u64 at = column(i);
         for (u32 row = unit.row_from + lanes.line; row < row_to; row += lanes.lines) {
-            if (is_popular(table, row)) shared.popular = 1;
+            if (is_popular(table, row)) STORE_SAME(shared.popular, (u64)1);
             else grads[row * dim + at] = row_gradient(args, table, row, at);
         }
     }
