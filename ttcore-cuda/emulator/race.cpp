@@ -20,9 +20,8 @@ struct Finding {
     const void* code = nullptr;
     Barrier barrier{};
     unsigned block = 0, thread = 0;
-    // The other thread, where there is one.
-    const char* other = nullptr;
-    Now with{};
+    // Those with whom there is a conflict.
+    std::string other;
 };
 
 struct Launch {
@@ -55,20 +54,18 @@ thread_local bool runs = false;
 // What the last launch of this thread of the host found.
 thread_local std::string text;
 
-[[noreturn]] void report(const char* what, const void* code, const char* other = nullptr, const Now& with = {}) {
-    launch.finding.what = what;
-    launch.finding.code = code;
-    launch.finding.block = launch.block;
-    launch.finding.thread = launch.now.thread;
-    launch.finding.other = other;
-    launch.finding.with = with;
+// Who else; empty if nobody.
+std::string others(const Trace& trace) {
+    if (!trace.any(launch.first)) return "";
+    if (trace.block != launch.now.block || trace.blocks) return "another block";
+    return trace.threads ? "several threads" : "thread " + std::to_string(trace.thread);
+}
+
+[[noreturn]] void report(const char* what, const void* code, const Trace& other = {}) {
+    launch.finding = {what, code, {}, launch.block, launch.now.thread, others(other)};
     runs = false;
     launch.abandon();
     __builtin_unreachable();
-}
-
-const char* other_of(const Trace& trace) {
-    return trace.block == launch.now.block ? "thread" : "block, whose thread was";
 }
 
 enum class Marked { NO, SAME, PERHAPS_UNWRITTEN };
@@ -81,8 +78,8 @@ bool touch(Word& word, bool is_shared, bool writes, Marked marked, const void* c
     bool again = false;
     if (word.writes.conflicts(oldest, now)) {
         again = writes && marked == Marked::SAME && word.same;
-        const char* what = writes ? "two threads write, no barrier between" : "a thread reads what another writes, no barrier between";
-        if (!again) report(what, code, other_of(word.writes), {word.writes.block, 0, word.writes.thread});
+        const char* what = writes ? "two threads write, with no barrier between" : "a thread reads what another writes, with no barrier between";
+        if (!again) report(what, code, word.writes);
     }
     if (!writes) {
         if (is_shared && !word.writes.any(oldest) && marked != Marked::PERHAPS_UNWRITTEN) {
@@ -92,8 +89,7 @@ bool touch(Word& word, bool is_shared, bool writes, Marked marked, const void* c
         return false;
     }
     if (word.reads.conflicts(oldest, now)) {
-        report("a thread writes what another reads, no barrier between", code, other_of(word.reads),
-               {word.reads.block, 0, word.reads.thread});
+        report("a thread writes what another reads, with no barrier between", code, word.reads);
     }
     const bool alone = !again && !(word.writes.any(oldest) && word.writes.interval == now.interval);
     word.same = marked == Marked::SAME && (alone || word.same);
@@ -133,7 +129,7 @@ bool access(const void* pointer, size_t bytes, bool writes, Marked marked, const
 std::string sentence(const Finding& finding) {
     std::string said = std::string(launch.kernel) + ": " + finding.what + "; block " + std::to_string(finding.block) +
                        ", thread " + std::to_string(finding.thread);
-    if (finding.other) said += "; the other " + std::string(finding.other) + " " + std::to_string(finding.with.thread);
+    if (!finding.other.empty()) said += ", and " + finding.other;
     if (finding.barrier.file) return said + "; " + place(finding.barrier.file, finding.barrier.line);
     return said + "; " + source_of(finding.code);
 }
@@ -185,10 +181,7 @@ bool skips(const Barrier& barrier) {
 }
 
 void divergent(const char* what, unsigned thread, const Barrier& barrier) {
-    launch.finding.what = what;
-    launch.finding.barrier = barrier;
-    launch.finding.block = launch.block;
-    launch.finding.thread = thread;
+    launch.finding = {what, nullptr, barrier, launch.block, thread, ""};
 }
 
 bool found() { return launch.finding.what; }
