@@ -48,7 +48,7 @@ fn case() -> Case {
     // Every second lookup is of one of a few rows, half of them cached where some are.
     let row = |table: &Table, j: u64| {
         let popular = if j.is_multiple_of(4) { table.addresses() - 1 - j / 4 % 3 } else { j / 2 % 4 * 7 };
-        if j.is_multiple_of(2) { popular } else { j.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20 }
+        if j.is_multiple_of(2) { popular } else { 89 * j }
     };
     let batch = |table: &Table| {
         let bag = |b: u64| (20 * b..20 * b + 20).map(|j| (row(table, j) % table.addresses()) as i64).collect();
