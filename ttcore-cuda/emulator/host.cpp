@@ -15,6 +15,13 @@
 #include "../kernels/untouched.cu"
 #include "../kernels/layers.cu"
 
+// How many barriers these have: each `__syncthreads` has counted one.
+const unsigned BARRIERS = __COUNTER__;
+
+#ifdef TTCORE_RACE
+#include "faults.cu"
+#endif
+
 // Runs a kernel to its end. False if there is none of this name.
 extern "C" bool ttcore_emulator_launch(const char* name, unsigned grid, unsigned threads, unsigned shared_bytes,
                                        const void* args) {
@@ -35,5 +42,5 @@ extern "C" bool ttcore_emulator_has(const char* name) {
     return false;
 }
 
-// How many barriers the source has: each `__syncthreads` has counted one.
-extern "C" unsigned ttcore_emulator_barriers() { return __COUNTER__; }
+// How many barriers the kernels' source has.
+extern "C" unsigned ttcore_emulator_barriers() { return BARRIERS; }

@@ -1,7 +1,7 @@
 // The race detector: what a kernel of the emulator loads and stores, checked against what its other threads do.
 //
-// It is exact for one launch: the emulator runs one thread after the other from barrier to barrier, and what is reported does
-// not depend on in which order. The first finding ends the launch: what comes after may be at any address.
+// It is exact for one launch: the emulator runs one thread after the other from barrier to barrier, and whether something is
+// found does not depend on in which order. The first finding ends the launch: what comes after may be at any address.
 
 #include <map>
 #include <mutex>
@@ -32,7 +32,7 @@ struct Launch {
     Now now{};
     // Of this launch, as the kernel knows it.
     unsigned block = 0;
-    // What a thread may use unchecked: its stack, and indices.
+    // What a thread may use unchecked: its stack, and what the emulator keeps.
     uintptr_t stack = 0, own = 0;
     size_t stack_bytes = 0, own_bytes = 0;
     Finding finding;
@@ -78,7 +78,8 @@ bool touch(Word& word, bool is_shared, bool writes, Marked marked, const void* c
     bool again = false;
     if (word.writes.conflicts(oldest, now)) {
         again = writes && marked == Marked::SAME && word.same;
-        const char* what = writes ? "two threads write, with no barrier between" : "a thread reads what another writes, with no barrier between";
+        const char* what = writes ? "two threads write, with no barrier between"
+                                  : "a thread reads what another writes, with no barrier between";
         if (!again) report(what, code, word.writes);
     }
     if (!writes) {

@@ -33,7 +33,7 @@ void end();
 void block(unsigned number, const void* shared, size_t bytes);
 
 // From here on a thread of the block runs, on this stack; then the emulator again. `own`, one range for all, are variables of
-// the emulator that kernels read: their indices.
+// the emulator that kernels read.
 void run(unsigned thread, const void* stack, size_t bytes, const void* own, size_t own_bytes);
 void pause();
 

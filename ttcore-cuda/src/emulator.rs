@@ -11,7 +11,13 @@ use crate::error::Error;
 
 unsafe extern "C" {
     fn ttcore_emulator_has(name: *const c_char) -> bool;
-    fn ttcore_emulator_launch(name: *const c_char, grid: u32, threads: u32, shared: u32, args: *const c_void) -> bool;
+    pub(crate) fn ttcore_emulator_launch(
+        name: *const c_char,
+        grid: u32,
+        threads: u32,
+        shared: u32,
+        args: *const c_void,
+    ) -> bool;
 }
 
 thread_local! {

@@ -7,8 +7,10 @@
 //! Not checked: lists of one allocation against each other, and what the host does.
 
 use std::ffi::{CStr, CString, c_char, c_void};
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
+use crate::device::Device;
+use crate::emulator::{Emulator, ttcore_emulator_launch};
 use crate::error::Error;
 
 unsafe extern "C" {
@@ -50,4 +52,30 @@ pub fn skip_barrier(file: &str, line: u32) -> u64 {
     let file = CString::new(file).unwrap_or_default();
     // SAFETY: the text is copied.
     unsafe { ttcore_race_skip(file.as_ptr(), line) }
+}
+
+/// Of emulator/faults.cu.
+#[repr(C)]
+struct FaultArgs {
+    numbers: u64,
+    len: u64,
+}
+
+/// Runs a kernel that does what no kernel may, so that tests see that it is found: one of emulator/faults.cu, by its name
+/// behind `fault_`.
+///
+/// # Errors
+///
+/// [`Error::Race`]; [`Error::Driver`] if there is no such kernel.
+pub fn launch_fault(name: &str) -> Result<(), Error> {
+    let entry = CString::new(format!("fault_{name}_f32")).unwrap_or_default();
+    let len = 255;
+    let memory = Emulator.allocate(&mut (), len * size_of::<f32>())?;
+    let args = FaultArgs { numbers: Emulator::address(&memory), len: len as u64 };
+    let shared = (64 * size_of::<f32>()) as u32;
+    // SAFETY: the arguments are those of these kernels, which are ended before what they must not do.
+    let found = unsafe { ttcore_emulator_launch(entry.as_ptr(), 2, 64, shared, ptr::from_ref(&args).cast()) };
+    finding()?;
+    let answer = format!("there is no kernel {}", entry.to_string_lossy());
+    if found { Ok(()) } else { Err(Error::Driver { call: "start a kernel", code: 500, answer }) }
 }
