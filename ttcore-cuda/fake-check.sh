@@ -8,13 +8,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 fake=$PWD/target/fake
-nvidia=$PWD/target/nvidia
 mkdir -p "$fake"
-if ! compgen -G "$nvidia/lib/python*/site-packages/nvidia/cuda_nvrtc/lib/libnvrtc.so.12" >/dev/null; then
-    python3 -m venv "$nvidia"
-    "$nvidia/bin/pip" install --quiet 'nvidia-cuda-nvrtc-cu12==12.9.*'
-fi
-nvrtc=$(dirname "$(compgen -G "$nvidia/lib/python*/site-packages/nvidia/cuda_nvrtc/lib/libnvrtc.so.12")")
+nvrtc=$(bash ttcore-cuda/machine-code.sh --library)
 
 flags=(-std=c++17 -O2 -ffp-contract=off -Wall -Wextra -Werror -fPIC -shared -fvisibility=hidden)
 "${CXX:-c++}" "${flags[@]}" -Wl,-soname,libcuda.so.1 -o "$fake/libcuda.so.1" ttcore-cuda/fake/driver.cpp

@@ -26,8 +26,7 @@ __device__ void bias(const BiasArgs<F>& args) {
         F y = args.values[i] + args.bias[i % args.width];
         if (args.relu && y < (F)0) y = 0;
         args.values[i] = y;
-        // Whoever writes here writes the same.
-        if (args.marks && !is_finite(y)) args.marks[i / args.width] = 1;
+        if (args.marks && !is_finite(y)) STORE_SAME(args.marks[i / args.width], 1u);
     }
 }
 KERNEL(bias, BiasArgs)
@@ -133,7 +132,7 @@ __device__ void interact(const InteractArgs<F>& args) {
             F sum = 0;
             for (u32 c = 0; c < dim; ++c) sum += left[c] * right[c];
             out[dim + p] = sum;
-            if (args.marks && !is_finite(sum)) args.marks[sample] = 1;
+            if (args.marks && !is_finite(sum)) STORE_SAME(args.marks[sample], 1u);
         }
     }
 }
@@ -159,7 +158,7 @@ __device__ void interact_grad(const InteractArgs<F>& args) {
             for (u32 g = 0; g < f; ++g) sum += products[f * (f - 1) / 2 + g] * features[g * stride + c];
             for (u32 g = f + 1; g < count; ++g) sum += products[g * (g - 1) / 2 + f] * features[g * stride + c];
             if (f == 0) sum += grad[c];
-            if (f > 0 && !is_finite(sum)) args.marks[sample] = 1;
+            if (f > 0 && !is_finite(sum)) STORE_SAME(args.marks[sample], 1u);
             F* to = f == 0 ? args.grad_bottom + sample * dim : args.grad_embedded + (sample * args.others + f - 1) * dim;
             to[c] = sum;
         }

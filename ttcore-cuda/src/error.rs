@@ -70,6 +70,12 @@ pub enum Error {
         /// The rule.
         rule: ttcore::CoreRule,
     },
+    /// A kernel did what no kernel may: the emulator's race detector ended it.
+    #[cfg(feature = "race")]
+    Race {
+        /// Which kernel, what, which threads, and where in the source.
+        finding: String,
+    },
 }
 
 impl From<ttcore::Error> for Error {
@@ -117,6 +123,8 @@ impl fmt::Display for Error {
             Self::Rule { rule } => {
                 write!(f, "the CUDA backend has no kernel for {rule:?}: accumulate gradients instead")
             }
+            #[cfg(feature = "race")]
+            Self::Race { finding } => write!(f, "the race detector: {finding}"),
             Self::CoreRule { rule } => {
                 write!(f, "the CUDA backend has no kernel for cores by {rule:?}: accumulate gradients instead")
             }

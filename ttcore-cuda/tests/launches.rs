@@ -1,6 +1,9 @@
 //! A fused step is the same launches with the same arguments, whatever the batch: what a CUDA graph needs that is captured
 //! once and replayed.
 
+// The race detector has tests of its own, and would take hours for these.
+#![cfg(not(feature = "race"))]
+
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ttcore::backend::{Call, Sink, Version};
