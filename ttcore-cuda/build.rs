@@ -16,13 +16,24 @@ fn emulator() {
         return;
     }
     // Optimised in every profile: the suite runs on it. Numbers are rounded as written, so that runs are comparable.
-    cc::Build::new()
-        .cpp(true)
-        .std("c++17")
-        .opt_level(2)
-        .flag_if_supported("-ffp-contract=off")
-        .warnings_into_errors(true)
-        .extra_warnings(true)
-        .file("emulator/host.cpp")
-        .compile("ttcore_emulator");
+    let build = || {
+        let mut build = cc::Build::new();
+        build.cpp(true).std("c++17").opt_level(2).flag_if_supported("-ffp-contract=off");
+        build.warnings_into_errors(true).extra_warnings(true);
+        build
+    };
+    let mut kernels = build();
+    kernels.file("emulator/host.cpp");
+    if !cfg!(feature = "race") {
+        kernels.compile("ttcore_emulator");
+        return;
+    }
+    // A call before every load and store, these as they are written: none joined with others, none taken apart. And lines.
+    kernels.flag("-fsanitize=thread").flag("-g1").define("TTCORE_RACE", None);
+    for flag in ["-fno-tree-vectorize", "-fno-store-merging", "-fno-tree-sra"] {
+        kernels.flag_if_supported(flag);
+    }
+    kernels.compile("ttcore_emulator");
+    let files = ["emulator/race.cpp", "emulator/source.cpp", "emulator/tsan.cpp"];
+    build().files(files).define("TTCORE_RACE", None).compile("ttcore_race");
 }

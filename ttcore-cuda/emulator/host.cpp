@@ -15,12 +15,19 @@
 #include "../kernels/untouched.cu"
 #include "../kernels/layers.cu"
 
+// How many barriers these have: each `__syncthreads` has counted one.
+const unsigned BARRIERS = __COUNTER__;
+
+#ifdef TTCORE_RACE
+#include "faults.cu"
+#endif
+
 // Runs a kernel to its end. False if there is none of this name.
 extern "C" bool ttcore_emulator_launch(const char* name, unsigned grid, unsigned threads, unsigned shared_bytes,
                                        const void* args) {
     for (const emulator::Entry& entry : emulator::entries()) {
         if (std::strcmp(entry.name, name) == 0) {
-            emulator::launch(entry.kernel, entry.synchronises, grid, threads, shared_bytes, args);
+            emulator::launch(entry, grid, threads, shared_bytes, args);
             return true;
         }
     }
@@ -34,3 +41,6 @@ extern "C" bool ttcore_emulator_has(const char* name) {
     }
     return false;
 }
+
+// How many barriers the kernels' source has.
+extern "C" unsigned ttcore_emulator_barriers() { return BARRIERS; }

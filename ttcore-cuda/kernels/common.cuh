@@ -33,6 +33,14 @@ extern __shared__ __align__(16) u64 ttcore_shared[];
 #define UNROLL_8 _Pragma("unroll 8")
 #endif
 
+// What the race detector of the emulator could take for mistakes; for others, nothing but the store and the load. Several
+// threads store the same value, and none loads it before the next barrier. A load of shared memory that perhaps nobody has
+// written: what it gives is computed with and not used.
+#ifndef STORE_SAME
+#define STORE_SAME(to, value) ((to) = (value))
+#define PERHAPS_UNWRITTEN(at) (*(at))
+#endif
+
 // Asserts the size of a struct of arguments, as src/args.rs does. They have no padding that a compiler could choose.
 #define SIZE(Args, bytes)                                                       \
     static_assert(sizeof(Args<float>) == bytes, "as in src/args.rs");           \

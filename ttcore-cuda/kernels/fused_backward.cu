@@ -27,7 +27,7 @@ __device__ void find_row_gradients(const FusedArgs<F>& args, MiddleTiles<F>& sha
     for (u32 i = lanes.lane; i < columns; i += lanes.lanes) {
         const u64 at = column(i);
         for (u32 row = unit.row_from + lanes.line; row < row_to; row += lanes.lines) {
-            if (is_popular(table, row)) shared.popular = 1;
+            if (is_popular(table, row)) STORE_SAME(shared.popular, (u64)1);
             else grads[row * dim + at] = row_gradient(args, table, row, at);
         }
     }
@@ -144,7 +144,7 @@ __device__ void fused_middle(const FusedArgs<F>& args) {
             const u32 column = unit.j2 * table.r2 + r2, columns = unit.n2 * ranks;
             for (u32 r1 = 0; r1 < table.r1; r1 += table.tile_r1) {
                 const u32 inner = least(table.tile_r1, table.r1 - r1);
-                __syncthreads();
+                // All are done with the tiles before: there was a barrier behind their products, or in the function above.
                 if (r1 == 0) find_product_gradients(args, tiles, unit, r2, ranks);
                 stage_slices(tiles, unit, r1, inner, column, columns);
                 __syncthreads();

@@ -38,7 +38,7 @@ struct AlongLines {
     METHOD void load(F (&x)[LINES][Vector<F>::LEN]) {
         const F* next = at;
         UNROLL for (u32 i = 0; i < LINES; ++i) {
-            const Vector<F> part = *reinterpret_cast<const Vector<F>*>(next);
+            const Vector<F> part = PERHAPS_UNWRITTEN(reinterpret_cast<const Vector<F>*>(next));
             UNROLL for (u32 v = 0; v < Vector<F>::LEN; ++v) x[i][v] = part.at[v];
             next += step * stride;
         }
@@ -60,7 +60,7 @@ struct AcrossLines {
     METHOD void load(F (&x)[LINES][Vector<F>::LEN]) {
         UNROLL for (u32 v = 0; v < Vector<F>::LEN; ++v) {
             UNROLL for (u32 i = 0; i < LINES; i += Vector<F>::LEN) {
-                const Vector<F> part = *reinterpret_cast<const Vector<F>*>(at + v * STRIDE + i);
+                const Vector<F> part = PERHAPS_UNWRITTEN(reinterpret_cast<const Vector<F>*>(at + v * STRIDE + i));
                 UNROLL for (u32 l = 0; l < Vector<F>::LEN; ++l) x[i + l][v] = part.at[l];
             }
         }

@@ -7,7 +7,7 @@ use ttcore::check::{self, Stamp};
 use ttcore::{Backend, Bags, Layout};
 use ttcore_cpu::{Cpu, Isa, Threads};
 
-use crate::device::{Device, Element};
+use crate::device::{Device, Element, Fence};
 use crate::error::Error;
 use crate::group::Group;
 use crate::memory::{Saved, Scratch};
@@ -160,7 +160,10 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
     fn new_group(&self, queue: &mut D::Queue, plan: &Plan) -> Result<Group<F, D>, Error> {
         let host = self.host.new_group(&mut self.threads.clone(), &plan.host)?;
         let staging = self.device.staging(plan.group_bytes)?;
-        Ok(Group::new(plan, host, self.device.allocate(queue, plan.group_bytes)?, staging))
+        let (memory, mut fence) = (self.device.allocate(queue, plan.group_bytes)?, self.device.fence()?);
+        // With zeros, on this queue.
+        fence.end_fill(queue)?;
+        Ok(Group::new(plan, host, memory, staging, fence))
     }
 
     fn new_saved(&self, queue: &mut D::Queue, plan: &Plan) -> Result<Saved<D>, Error> {
@@ -183,8 +186,10 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
         self.host.group(&mut self.threads.clone(), &plan.host, bags, &mut group.host)?;
         let sent = group.load(&self.device, plan).and_then(|()| {
             let to = D::address(&group.memory);
-            // SAFETY: the group's memory has so many bytes and is borrowed; later work of the queue comes after the copy.
-            unsafe { self.device.send(queue, &mut group.staging, to, plan.group_bytes) }
+            group.fence.begin_fill(queue)?;
+            // SAFETY: the group's memory has so many bytes and is borrowed; all uses of it come after the copy, or before.
+            unsafe { self.device.send(queue, &mut group.staging, to, plan.group_bytes)? };
+            group.fence.end_fill(queue)
         });
         sent.inspect_err(|_| group.clear())
     }
@@ -207,6 +212,7 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
         collect_params(layout, params, &mut scratch.sinks)?;
         check::length("output", None, out.len(), group.rows * layout.stride())?;
 
+        group.fence.begin_use(queue)?;
         let mut step = Step::new(&self.device, queue, plan, group, scratch);
         let rows = saved.map(|saved| {
             // Whatever is left if a launch fails, it is nothing to go on with.
@@ -214,7 +220,10 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
             (D::address(&saved.memory), &mut saved.stamp)
         });
         let (rows, stamp) = rows.unzip();
-        step.forward(out.address(), rows)?;
+        let started = step.forward(out.address(), rows);
+        // Whatever was started uses the group, also if not all was.
+        group.fence.end_use(queue)?;
+        started?;
         if let Some(stamp) = stamp {
             *stamp = Stamp::new(group.fingerprint, version);
         }
@@ -243,11 +252,13 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
         }
         collect_sinks(layout, sinks, &mut scratch.sinks)?;
 
+        group.fence.begin_use(queue)?;
         let mut step = Step::new(&self.device, queue, plan, group, scratch);
-        if let Some(grad_weights) = grad_weights {
-            step.weights(D::address(&saved.memory), grad_out.address(), grad_weights.address())?;
-        }
-        step.backward(D::address(&saved.memory), grad_out.address())
+        let (saved, grad_out) = (D::address(&saved.memory), grad_out.address());
+        let weights = grad_weights.map_or(Ok(()), |to| step.weights(saved, grad_out, to.address()));
+        let started = weights.and_then(|()| step.backward(saved, grad_out));
+        group.fence.end_use(queue)?;
+        started
     }
 
     fn touched(plan: &Plan, group: &Group<F, D>, table: usize, visit: impl FnMut(Range<usize>)) -> Result<(), Error> {

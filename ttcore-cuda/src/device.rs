@@ -173,6 +173,32 @@ pub struct Gemm {
     pub matrices: Matrices,
 }
 
+/// Orders the uses of memory behind its filling, and its next filling behind its uses, across queues. Nothing has to be done
+/// where work is finished when it is asked for.
+pub trait Fence<Q>: Send + Sync {
+    /// Before a queue fills the memory: its work from here on begins after all uses on other queues.
+    fn begin_fill(&mut self, _queue: &mut Q) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// After the queue has filled it.
+    fn end_fill(&mut self, _queue: &mut Q) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Before a queue uses it: its work from here on begins after the last filling, on whatever queue.
+    fn begin_use(&self, _queue: &mut Q) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// After the queue has used it.
+    fn end_use(&self, _queue: &mut Q) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl Fence<()> for () {}
+
 /// A machine that runs the kernels.
 ///
 /// Work on one queue is done in order. Addresses are of the device's memory; whoever calls an unsafe function answers for
@@ -184,6 +210,11 @@ pub trait Device: Sized + Send + Sync + 'static {
     type Memory: Send + Sync;
     /// Memory of the host that copies to the device start from, without waiting for them.
     type Staging: Send + Sync;
+    /// Orders what is done on several queues with memory that one of them fills.
+    type Fence: Fence<Self::Queue>;
+
+    /// A fence for memory that nobody has filled yet.
+    fn fence(&self) -> Result<Self::Fence, Error>;
 
     /// `bytes` zeros, aligned to 256 bytes on a GPU and at least to 16.
     fn allocate(&self, queue: &mut Self::Queue, bytes: usize) -> Result<Self::Memory, Error>;

@@ -11,13 +11,19 @@ use crate::error::Error;
 
 unsafe extern "C" {
     fn ttcore_emulator_has(name: *const c_char) -> bool;
-    fn ttcore_emulator_launch(name: *const c_char, grid: u32, threads: u32, shared: u32, args: *const c_void) -> bool;
+    pub(crate) fn ttcore_emulator_launch(
+        name: *const c_char,
+        grid: u32,
+        threads: u32,
+        shared: u32,
+        args: *const c_void,
+    ) -> bool;
 }
 
 thread_local! {
     /// Most threads of a block: fewer than a GPU has, as each is a fibre where threads wait for each other. Kernels go on
-    /// in steps of the block, so results are the same.
-    static MOST_THREADS: Cell<u32> = const { Cell::new(16) };
+    /// in steps of the block, so results are the same. The race detector wants as many.
+    static MOST_THREADS: Cell<u32> = const { Cell::new(if cfg!(feature = "race") { 256 } else { 16 }) };
 }
 
 /// Most blocks: so few that blocks have several units of work, one after the other, as they have in large batches on a GPU.
@@ -62,12 +68,16 @@ impl Memory {
         // SAFETY: the layout is not empty.
         let start = unsafe { alloc_zeroed(layout) };
         let start = NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout));
+        #[cfg(feature = "race")]
+        crate::race::remember(start, bytes);
         Ok(Self { start, layout })
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
+        #[cfg(feature = "race")]
+        crate::race::forget(self.start);
         // SAFETY: allocated with this layout in `new`.
         unsafe { dealloc(self.start.as_ptr(), self.layout) };
     }
@@ -81,6 +91,12 @@ impl Device for Emulator {
     type Queue = ();
     type Memory = Memory;
     type Staging = Vec<u8>;
+    // Everything is done when it is asked for.
+    type Fence = ();
+
+    fn fence(&self) -> Result<(), Error> {
+        Ok(())
+    }
 
     fn allocate(&self, _queue: &mut (), bytes: usize) -> Result<Memory, Error> {
         Memory::new(bytes)
@@ -137,8 +153,10 @@ impl Device for Emulator {
         let (name, grid, block) = (kernel.entry(double), grid.min(MOST_BLOCKS), block.min(MOST_THREADS.get()));
         // SAFETY: the caller's; the kernel reads the arguments during the call only.
         let found = unsafe { ttcore_emulator_launch(name.as_ptr(), grid, block, shared, ptr::from_ref(args).cast()) };
+        #[cfg(feature = "race")]
+        crate::race::finding()?;
         let answer = || format!("there is no kernel {}", name.to_string_lossy());
-        if found { Ok(()) } else { Err(Error::Driver { call: "start a kernel", answer: answer() }) }
+        if found { Ok(()) } else { Err(Error::Driver { call: "start a kernel", code: 500, answer: answer() }) }
     }
 
     unsafe fn gemm(&self, _queue: &mut (), double: bool, gemm: &Gemm) -> Result<(), Error> {

@@ -36,7 +36,9 @@ pub enum Error {
     Driver {
         /// What was tried.
         call: &'static str,
-        /// The driver's answer.
+        /// The driver's answer, a `CUresult`: of this driver's version, so it may be one that no list here knows.
+        code: u32,
+        /// Its name, number and description, as the driver gives them.
         answer: String,
     },
     /// cuBLAS refused a call.
@@ -67,6 +69,12 @@ pub enum Error {
     CoreRule {
         /// The rule.
         rule: ttcore::CoreRule,
+    },
+    /// A kernel did what no kernel may: the emulator's race detector ended it.
+    #[cfg(feature = "race")]
+    Race {
+        /// Which kernel, what, which threads, and where in the source.
+        finding: String,
     },
 }
 
@@ -106,7 +114,7 @@ impl fmt::Display for Error {
                 "{library} ({file}) cannot be loaded: install the CUDA toolkit of version 12 or later, and put the folder \
                  of its libraries into LD_LIBRARY_PATH"
             ),
-            Self::Driver { call, answer } => write!(f, "the CUDA driver failed to {call}: {answer}"),
+            Self::Driver { call, answer, .. } => write!(f, "the CUDA driver failed to {call}: {answer}"),
             Self::Blas { call, answer } => write!(f, "cuBLAS failed to {call}: {answer}"),
             Self::Compile { log } => write!(f, "the kernels do not compile for this GPU: {log}"),
             Self::TooLarge { what, size } => {
@@ -115,6 +123,8 @@ impl fmt::Display for Error {
             Self::Rule { rule } => {
                 write!(f, "the CUDA backend has no kernel for {rule:?}: accumulate gradients instead")
             }
+            #[cfg(feature = "race")]
+            Self::Race { finding } => write!(f, "the race detector: {finding}"),
             Self::CoreRule { rule } => {
                 write!(f, "the CUDA backend has no kernel for cores by {rule:?}: accumulate gradients instead")
             }

@@ -26,6 +26,8 @@ pub struct Group<F: Element, D: Device> {
     pub(crate) tables: Vec<Counts>,
     pub(crate) memory: D::Memory,
     pub(crate) staging: D::Staging,
+    /// It may be filled on one queue and used on others.
+    pub(crate) fence: D::Fence,
     lists: Lists,
 }
 
@@ -71,7 +73,13 @@ impl<F: Element, D: Device> fmt::Debug for Group<F, D> {
 }
 
 impl<F: Element, D: Device> Group<F, D> {
-    pub(crate) fn new(plan: &Plan, host: ttcore_cpu::Group<F>, memory: D::Memory, staging: D::Staging) -> Self {
+    pub(crate) fn new(
+        plan: &Plan,
+        host: ttcore_cpu::Group<F>,
+        memory: D::Memory,
+        staging: D::Staging,
+        fence: D::Fence,
+    ) -> Self {
         let counts = |table: &TablePlan| Counts { runs: vec![0; table.cores.len()], ..Counts::default() };
         Self {
             layout: plan.layout.clone(),
@@ -82,6 +90,7 @@ impl<F: Element, D: Device> Group<F, D> {
             tables: plan.tables.iter().map(counts).collect(),
             memory,
             staging,
+            fence,
             lists: Lists::default(),
         }
     }

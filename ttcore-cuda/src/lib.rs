@@ -21,6 +21,8 @@ mod memory;
 pub mod nvrtc;
 mod ops;
 mod plan;
+#[cfg(feature = "race")]
+pub mod race;
 mod sinks;
 mod tiles;
 mod view;

@@ -1,5 +1,8 @@
 //! The backend passes the suite on the host-compiled kernels.
 
+// The race detector has tests of its own, and would take hours for these.
+#![cfg(not(feature = "race"))]
+
 use ttcore_cuda::device::Kernel;
 use ttcore_cuda::{Cuda, Element, Emulator, Method};
 

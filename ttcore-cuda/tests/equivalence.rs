@@ -1,5 +1,8 @@
 //! Both methods of this backend, on the host-compiled kernels, agree with each other and with every backend of the host.
 
+// The race detector has tests of its own, and would take hours for these.
+#![cfg(not(feature = "race"))]
+
 use ttcore::Reference;
 use ttcore_conformance::{Device, bits};
 use ttcore_cpu::{Cpu, Isa, Threads};
