@@ -1,7 +1,7 @@
 //! Compresses a table of 10,131,227 x 16 `f32` numbers in a file, and prints time, memory and error.
 //!
 //! ```sh
-//! cargo run --release -p ttcore-decompose --example large [FILE.npy] [RANK]
+//! cargo run --release -p ttcore-decompose --example large [FILE.npy] [RANK] [N1,N2,N3]
 //! ```
 //!
 //! Without a file, one of 648 MB is written to the folder of temporary files, if it is not there yet: a train of rank 24
@@ -23,6 +23,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let file = arguments.next().map_or_else(|| std::env::temp_dir().join("ttcore-large.npy"), PathBuf::from);
     let rank = arguments.next().map_or(Ok(32), |rank| rank.parse())?;
+    let factors: Vec<usize> = match arguments.next() {
+        Some(factors) => factors.split(',').map(str::parse).collect::<Result<_, _>>()?,
+        None => COL_FACTORS.to_vec(),
+    };
     if !file.exists() {
         println!("writing {}", file.display());
         write(&file)?;
@@ -30,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut rows = FileRows::<f32>::open_npy(&file)?;
     println!("{} threads; memory before: {}", std::thread::available_parallelism()?, peak_memory());
     let start = Instant::now();
-    let out = Compress::new(&ROW_FACTORS, &COL_FACTORS, Target::Rank(rank)).run(&mut rows)?;
+    let out = Compress::new(&ROW_FACTORS, &factors, Target::Rank(rank)).run(&mut rows)?;
     println!("{:.2} s; peak memory: {}", start.elapsed().as_secs_f64(), peak_memory());
     let (shape, report) = (out.cores.shape(), &out.report);
     println!("ranks {:?}: {} bytes, {:.0}x smaller", shape.ranks(), shape.bytes::<f32>(), shape.compression());

@@ -74,7 +74,8 @@ impl Compress {
         Self { refills: times, ..self }
     }
 
-    /// One intermediate result may take this many bytes: a Gram matrix with its eigenvectors, or the table with a core less.
+    /// One intermediate result may take this many bytes: a Gram matrix with its eigenvectors, a batch of rows, or the table with a
+    /// core less.
     /// 1 GiB where nothing is said. [`Target::Bytes`] considers ranks `R_{d-1}` as large as an eighth of it allows.
     pub fn memory(self, bytes: usize) -> Self {
         Self { memory: bytes, ..self }
@@ -112,7 +113,7 @@ impl Compress {
             let filled =
                 missing.before.as_ref().map(|train: &Train| train.to_cores(shape.padded_rows())).transpose()?;
             let fill = filled.as_ref().map_or(Fill::Zeros, Fill::Train);
-            let (mut train, dropped, norm_squared) = self.once(source, &shape, roots.as_deref(), &fill)?;
+            let (mut train, dropped, norm_squared) = self.once(source, &shape, roots.as_deref(), &fill, norm)?;
             // Before anything is filled in, all that is there counts.
             let norm = *norm.get_or_insert(norm_squared.sqrt());
             if time < self.refills {
@@ -125,18 +126,20 @@ impl Compress {
         unreachable!("the loop has no end but the return")
     }
 
-    /// Both passes: the weighted train, what each bond dropped, and the square of the table's norm.
+    /// Both passes: the weighted train, what each bond dropped, and the square of the table's norm. `counted` is the norm of
+    /// the rows that count, where the table has more in it.
     fn once<F: Real>(
         &self,
         source: &mut impl Rows<F>,
         shape: &TtShape,
         roots: Option<&[Vec<f64>]>,
         fill: &Fill<'_>,
+        counted: Option<f64>,
     ) -> Result<(Train, Vec<Bond>, f64), Error> {
         let d = shape.cores();
         let (height, width) = (self.row_factors[d - 1], self.col_factors[d - 1]);
         let cut = Cut {
-            slabs: (shape.padded_rows() / height as u64) as usize,
+            slabs: usize::try_from(shape.padded_rows() / height as u64).unwrap_or(usize::MAX),
             height,
             vectors: shape.dim() / width,
             width,
@@ -145,6 +148,8 @@ impl Compress {
         };
         let length = cut.length();
         self.allow("a Gram matrix with its eigenvectors", 3 * (length as u128).pow(2))?;
+
+        self.allow("a batch of rows", cut.numbers())?;
 
         let mut gram = Gram::new(length);
         let mut zeros = true;
@@ -155,9 +160,10 @@ impl Compress {
         let norm_squared = gram.trace();
         in_range(norm_squared, zeros)?;
         let eigen = gram.eigen()?;
-        let unfolded = cut.slabs * cut.vectors;
+        let unfolded = cut.slabs.saturating_mul(cut.vectors);
         let useful = unfolded.min(length);
-        let mut chooser = Chooser::new(&self.target, d, norm_squared);
+        let bounded = counted.map_or(norm_squared, |norm| norm * norm);
+        let mut chooser = Chooser::new(&self.target, d, bounded);
         let (rank, dropped) = match &mut chooser {
             Some(chooser) => chooser.choose(d - 1, &eigen.values[..useful]),
             None => {

@@ -26,7 +26,7 @@
 //!
 //! | step | multiplications and additions | memory |
 //! |---|---|---|
-//! | Gram matrix of the last unfolding | `M N s_d` (half of it by symmetry) | `12 s_d^2` bytes |
+//! | Gram matrix of the last unfolding | `M N s_d`: half of `2 M N s_d`, by symmetry | `12 s_d^2` bytes |
 //! | its eigenvectors | about `9 s_d^3` | `24 s_d^2` bytes |
 //! | projection | `2 M N R_{d-1}` | `8 (P N / s_d) R_{d-1}` bytes, twice when it is unfolded |
 //! | the next cores, in memory | `side^2` of the smaller side of each unfolding, times the larger | as much |

@@ -51,6 +51,11 @@ impl Cut<'_> {
         (vectors / self.vectors).clamp(1, self.slabs)
     }
 
+    /// Numbers in memory during a pass: two batches as read and one unfolded.
+    pub(crate) fn numbers(&self) -> u128 {
+        3 * self.batch() as u128 * self.vectors as u128 * self.length() as u128
+    }
+
     /// Reads the table and hands over its vectors, `[vectors][s_d]`, in order, with the number of the first.
     pub(crate) fn pass<F: Real>(
         &self,
