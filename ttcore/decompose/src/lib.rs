@@ -31,7 +31,8 @@
 //! | projection | `2 M N R_{d-1}` | `8 (P N / s_d) R_{d-1}` bytes, twice when it is unfolded |
 //! | the next cores, in memory | `side^2` of the smaller side of each unfolding, times the larger | as much |
 //!
-//! For 10,131,227 x 16 as 200 x 220 x 250 by 4 x 2 x 2, at rank 32: 81 GFLOP, 2 GFLOP, 10 GFLOP; 45 MB. `s_d` is the largest
+//! For 10,131,227 x 16 as 200 x 220 x 250 by 4 x 2 x 2, at rank 32: 81, 1 and 10 GFLOP; 90 MB, twice for a
+//! moment (as 2 x 2 x 4: 162, 9 and 10 GFLOP, half the memory). `s_d` is the largest
 //! size of an eigenproblem that cannot be avoided: choose `m_d n_d` below about 2,000.
 //!
 //! # Numbers
