@@ -32,6 +32,8 @@ mod view;
 pub use {bytemuck, ttcore, ttcore_cpu};
 
 pub use backend::{Cuda, Method};
+#[cfg(feature = "cuda")]
+pub use blas::Math;
 pub use device::{Device, Element};
 #[cfg(feature = "cuda")]
 pub use driver::Driver;

@@ -8,6 +8,7 @@ mod context;
 mod controls;
 mod errors;
 mod lifetimes;
+mod math;
 mod staging;
 mod step;
 mod streams;
