@@ -1,4 +1,4 @@
-//! A whole model on the GPU's kernels, compiled for the host.
+//! A whole model on the GPU's kernels: compiled for the host, or with the feature `device-tests` on a GPU.
 
 mod common;
 
@@ -9,22 +9,53 @@ use dlrm::model::{CrossSize, Dlrm, ModelConfig, Number, Quantity, Samples, StepE
 use dlrm::train::{Optimizer, Outcome, RunOptions, TrainError, TrainSettings, train};
 use ttcore::{Rule, TableConfig, TtShape};
 use ttcore_cpu::{Cpu, Threads};
-use ttcore_cuda::{Cuda, Element, Emulator, Method};
+use ttcore_cuda::{Cuda, Element, Method};
 use ttcore_tests::dlrm_golden::training;
 
-fn gpu<F: Number + Element>() -> Cuda<F, Emulator> {
-    Cuda::new(Emulator)
+#[cfg(not(feature = "device-tests"))]
+mod machine {
+    pub(crate) use ttcore_cuda::Emulator as Machine;
+
+    pub(crate) fn machine() -> Machine {
+        Machine
+    }
+
+    pub(crate) fn queue() {}
+}
+
+#[cfg(feature = "device-tests")]
+mod machine {
+    use std::sync::OnceLock;
+
+    pub(crate) use ttcore_cuda::Driver as Machine;
+    use ttcore_cuda::driver::Queue;
+
+    /// One for all tests, with kernels compiled once.
+    pub(crate) fn machine() -> Machine {
+        static MACHINE: OnceLock<Machine> = OnceLock::new();
+        MACHINE.get_or_init(|| Machine::new(0).expect("a GPU")).clone()
+    }
+
+    pub(crate) fn queue() -> Queue {
+        machine().queue().expect("a stream")
+    }
+}
+
+use machine::{Machine, machine, queue};
+
+fn gpu<F: Number + Element>() -> Cuda<F, Machine> {
+    Cuda::new(machine())
 }
 
 #[test]
 fn golden_training() {
-    training(|| (gpu::<f64>(), ()));
-    training(|| (gpu::<f32>(), ()));
-    training(|| (gpu::<f64>().with_method(Method::Batched).with_chunk(3), ()));
+    training(|| (gpu::<f64>(), queue()));
+    training(|| (gpu::<f32>(), queue()));
+    training(|| (gpu::<f64>().with_method(Method::Batched).with_chunk(3), queue()));
 }
 
 fn run(settings: &TrainSettings, options: &RunOptions, observer: &mut Stop) -> Result<Outcome, TrainError> {
-    train(gpu::<f32>(), &mut (), &lines(), settings, options, observer)
+    train(gpu::<f32>(), &mut queue(), &lines(), settings, options, observer)
 }
 
 fn settings_of(optimizer: Optimizer) -> TrainSettings {
@@ -95,6 +126,7 @@ fn checkpoints_are_those_of_the_cpu() {
 
 #[test]
 fn a_number_that_is_not_finite_is_found_and_nothing_updated() {
+    let queue = &mut queue();
     let shape = TtShape::with_rank(60, &[4, 5, 3], &[2, 2, 1], 3).expect("a shape");
     let tables = vec![TableConfig::tt(shape), TableConfig::dense(9, 4).expect("a table")];
     let config = ModelConfig::new(4, vec![3, 8, 4], vec![7, 5, 1], tables).expect("a model").with_rule(Rule::Sgd);
@@ -103,21 +135,21 @@ fn a_number_that_is_not_finite_is_found_and_nothing_updated() {
     let cpu = &mut Threads::one();
     for feature in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX] {
         let mut dense = [0.5f32; 9];
-        let mut model = Dlrm::new(gpu::<f32>(), &mut (), config.clone(), 3, 1).expect("a model");
+        let mut model = Dlrm::new(gpu::<f32>(), queue, config.clone(), 3, 1).expect("a model");
         let mut other = Dlrm::new(Cpu::<f32>::new().expect("a backend"), cpu, config.clone(), 3, 1).expect("a model");
         // What overflows in a layer ends in its ReLU, or goes on.
-        [model.mlps(&mut ()).expect("layers"), other.mlps(cpu).expect("layers")]
+        [model.mlps(queue).expect("layers"), other.mlps(cpu).expect("layers")]
             .into_iter()
             .for_each(|[bottom, _]| bottom.layers_mut()[0].weight[..6].fill(2.0));
-        model.train_step(&mut (), Samples::new(&dense, &indices, &labels), 0.1).expect("a step");
-        let weights = |model: &mut Dlrm<Cuda<f32, Emulator>>| {
-            let [bottom, top] = model.mlps(&mut ()).expect("layers");
+        model.train_step(queue, Samples::new(&dense, &indices, &labels), 0.1).expect("a step");
+        let weights = |model: &mut Dlrm<Cuda<f32, Machine>>, queue: &mut _| {
+            let [bottom, top] = model.mlps(queue).expect("layers");
             [bottom, top].map(|mlp| mlp.layers().iter().map(|layer| layer.weight.clone()).collect::<Vec<_>>())
         };
-        let before = (weights(&mut model), model.tables().parameters(&mut (), 0).expect("parameters"));
+        let before = (weights(&mut model, queue), model.tables().parameters(queue, 0).expect("parameters"));
         dense[3] = feature;
         let samples = Samples::new(&dense, &indices, &labels);
-        let StepError::NonFinite(got) = model.train_step(&mut (), samples, 0.1).expect_err("refused") else {
+        let StepError::NonFinite(got) = model.train_step(queue, samples, 0.1).expect_err("refused") else {
             panic!("another error")
         };
         let StepError::NonFinite(want) = other.train_step(cpu, samples, 0.1).expect_err("refused") else {
@@ -127,8 +159,8 @@ fn a_number_that_is_not_finite_is_found_and_nothing_updated() {
         assert_eq!(got.sample, 1);
         let given = matches!(got.quantity, Quantity::Dense { feature: 0 });
         assert_eq!(given, !feature.is_finite(), "{got}");
-        assert!(before == (weights(&mut model), model.tables().parameters(&mut (), 0).expect("parameters")));
-        assert_eq!(model.non_finite_parameter(&mut ()).expect("numbers"), None);
+        assert!(before == (weights(&mut model, queue), model.tables().parameters(queue, 0).expect("parameters")));
+        assert_eq!(model.non_finite_parameter(queue).expect("numbers"), None);
     }
 }
 
@@ -142,30 +174,31 @@ fn a_cross_network_is_not_there_yet() {
 /// Layers that are cloned from one model into another are those that it computes with.
 #[test]
 fn layers_move_between_machines() {
+    let queue = &mut queue();
     let config = || ModelConfig::new(4, vec![3, 8, 4], vec![5, 5, 1], vec![TableConfig::dense(9, 4).expect("a table")]);
     let config = || config().expect("a model");
     let cpu = &mut Threads::one();
-    let mut on_gpu = Dlrm::new(gpu::<f64>(), &mut (), config(), 3, 1).expect("a model");
+    let mut on_gpu = Dlrm::new(gpu::<f64>(), queue, config(), 3, 1).expect("a model");
     let mut on_cpu = Dlrm::new(Cpu::<f64>::new().expect("a backend"), cpu, config(), 3, 2).expect("a model");
     let (dense, indices, labels) =
         ([0.5, -0.25, 1.0, 2.0, 0.0, 0.75, 1.5, 0.125, -1.0], [vec![0, 1, 2]], [0.0, 1.0, 1.0]);
     let samples = Samples::new(&dense, &indices, &labels);
-    on_gpu.train_step(&mut (), samples, 0.1).expect("a step");
+    on_gpu.train_step(queue, samples, 0.1).expect("a step");
     on_cpu.train_step(cpu, samples, 0.1).expect("a step");
-    let table = on_gpu.tables().parameters(&mut (), 0).expect("parameters");
+    let table = on_gpu.tables().parameters(queue, 0).expect("parameters");
     on_cpu.tables().set_parameters(cpu, 0, &table).expect("parameters that fit");
 
-    let kept = on_gpu.mlps(&mut ()).expect("layers").map(|mlp| mlp.clone());
-    let want = on_gpu.predict(&mut (), samples).expect("predictions").to_vec();
+    let kept = on_gpu.mlps(queue).expect("layers").map(|mlp| mlp.clone());
+    let want = on_gpu.predict(queue, samples).expect("predictions").to_vec();
     on_cpu.mlps(cpu).expect("layers").into_iter().zip(&kept).for_each(|(mlp, kept)| *mlp = kept.clone());
     let close = |got: &[f64]| got.iter().zip(&want).all(|(got, want)| (got - want).abs() < 1e-14);
     assert!(close(on_cpu.predict(cpu, samples).expect("predictions")));
 
-    on_gpu.train_step(&mut (), samples, 0.1).expect("a step");
-    let table_now = on_gpu.tables().parameters(&mut (), 0).expect("parameters");
+    on_gpu.train_step(queue, samples, 0.1).expect("a step");
+    let table_now = on_gpu.tables().parameters(queue, 0).expect("parameters");
     assert_ne!(table, table_now);
-    on_gpu.tables().set_parameters(&mut (), 0, &table).expect("parameters that fit");
-    assert!(!close(on_gpu.predict(&mut (), samples).expect("predictions")));
-    on_gpu.mlps(&mut ()).expect("layers").into_iter().zip(kept).for_each(|(mlp, kept)| *mlp = kept);
-    assert!(close(on_gpu.predict(&mut (), samples).expect("predictions")));
+    on_gpu.tables().set_parameters(queue, 0, &table).expect("parameters that fit");
+    assert!(!close(on_gpu.predict(queue, samples).expect("predictions")));
+    on_gpu.mlps(queue).expect("layers").into_iter().zip(kept).for_each(|(mlp, kept)| *mlp = kept);
+    assert!(close(on_gpu.predict(queue, samples).expect("predictions")));
 }

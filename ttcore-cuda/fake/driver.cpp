@@ -391,6 +391,23 @@ CUDA ttcore_fake_faults(char* out, unsigned bytes) {
     fault_count = 0;
     return count;
 }
+// As after starting, whatever was left over, and what has been said of it.
+CUDA ttcore_fake_reset() {
+    std::lock_guard<std::recursive_mutex> guard(fake::mutex);
+    run_all();
+    // What is left over is not freed: somebody may hold it.
+    streams = {&legacy};
+    events.clear();
+    graphs.clear();
+    modules.clear();
+    memory.clear();
+    pinned.clear();
+    answers.clear();
+    primary.retained = 0;
+    faults.clear();
+    fault_count = 0;
+    return SUCCESS;
+}
 // A function answers a code once, `after` calls from now.
 CUDA ttcore_fake_answer(const char* function, unsigned code, unsigned after) {
     std::lock_guard<std::recursive_mutex> guard(fake::mutex);

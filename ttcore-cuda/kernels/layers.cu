@@ -21,18 +21,31 @@ SIZE(BiasArgs, 48);
 // y + c, and zero for what is negative if a ReLU follows. Whatever is not a number stays so.
 template <class F>
 __device__ void bias(const BiasArgs<F>& args) {
-    u64 len = args.rows * args.width;
-    for (u64 i = blockIdx.x * (u64)blockDim.x + threadIdx.x; i < len; i += (u64)gridDim.x * blockDim.x) {
-        F y = args.values[i] + args.bias[i % args.width];
+    u64 first = blockIdx.x * (u64)blockDim.x + threadIdx.x, step = (u64)gridDim.x * blockDim.x;
+    if (args.width == 0) return;
+    // Divided once, not for each number.
+    u64 row = first / args.width, column = first % args.width;
+    const u64 rows = step / args.width, columns = step % args.width;
+    while (row < args.rows) {
+        u64 i = row * args.width + column;
+        F y = args.values[i] + args.bias[column];
         if (args.relu && y < (F)0) y = 0;
         args.values[i] = y;
-        if (args.marks && !is_finite(y)) STORE_SAME(args.marks[i / args.width], 1u);
+        if (args.marks && !is_finite(y)) STORE_SAME(args.marks[row], 1u);
+        row += rows;
+        column += columns;
+        if (column >= args.width) {
+            column -= args.width;
+            ++row;
+        }
     }
 }
 KERNEL(bias, BiasArgs)
 
 // Rows whose gradients are summed one after the other. Part of the order of sums.
 const u32 BIAS_ROWS = 64;
+// Of them, how many are loaded at once.
+const u32 ROWS_AT_ONCE = 8;
 
 template <class F>
 struct BiasGradArgs {
@@ -57,10 +70,20 @@ __device__ void bias_partial(const BiasGradArgs<F>& args) {
         u64 column = i % args.width, from = i / args.width * BIAS_ROWS;
         u64 to = from + BIAS_ROWS < args.rows ? from + BIAS_ROWS : args.rows;
         F sum = 0;
-        for (u64 row = from; row < to; ++row) {
-            u64 at = row * args.width + column;
-            if (args.relu && args.outputs[at] <= (F)0) args.grads[at] = 0;
-            sum += args.grads[at];
+        // Several rows are loaded before the first is stored: one after the other, each would wait for memory.
+        for (u64 row = from; row < to; row += ROWS_AT_ONCE) {
+            F grads[ROWS_AT_ONCE], outputs[ROWS_AT_ONCE];
+            UNROLL for (u32 n = 0; n < ROWS_AT_ONCE; ++n) {
+                u64 at = (row + n < to ? row + n : to - 1) * args.width + column;
+                grads[n] = args.grads[at];
+                outputs[n] = args.relu ? args.outputs[at] : (F)1;
+            }
+            UNROLL for (u32 n = 0; n < ROWS_AT_ONCE; ++n) {
+                if (row + n < to) {
+                    if (outputs[n] <= (F)0) args.grads[(row + n) * args.width + column] = grads[n] = 0;
+                    sum += grads[n];
+                }
+            }
         }
         args.partial[i] = sum;
     }
@@ -196,8 +219,10 @@ __device__ void loss(const LossArgs<F>& args) {
 }
 KERNEL(loss, LossArgs)
 
-// Samples `i`, `i + TALLY`, .. are summed one after the other. Part of the order of sums.
+// Samples `i`, `i + TALLY`, .. are summed one after the other, then TALLY_PART such sums, then what is left. Part of the order
+// of sums.
 const u32 TALLY = 256;
+const u32 TALLY_PART = 16;
 
 template <class F>
 struct TallyArgs {
@@ -225,14 +250,19 @@ __device__ void tally(const TallyArgs<F>& args) {
         firsts[lane] = (double)first;
     }
     __syncthreads();
+    // Each to the place of its first, which nobody else reads.
+    auto join = [&](u32 from, u32 step) {
+        for (u32 lane = from + step; lane < from + TALLY_PART * step; lane += step) {
+            sums[from] += sums[lane];
+            if (firsts[lane] < firsts[from]) firsts[from] = firsts[lane];
+        }
+    };
+    for (u32 part = threadIdx.x; part < TALLY / TALLY_PART; part += blockDim.x) join(part * TALLY_PART, 1);
+    __syncthreads();
     if (blockIdx.x > 0 || threadIdx.x > 0) return;
-    double sum = 0, first = (double)args.samples;
-    for (u32 lane = 0; lane < TALLY; ++lane) {
-        sum += sums[lane];
-        if (firsts[lane] < first) first = firsts[lane];
-    }
-    args.out[0] = sum;
-    args.out[1] = first;
+    join(0, TALLY_PART);
+    args.out[0] = sums[0];
+    args.out[1] = firsts[0];
 }
 KERNEL_WITH_BARRIERS(tally, TallyArgs)
 

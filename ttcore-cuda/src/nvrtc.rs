@@ -3,8 +3,11 @@
 //! Machine code of NVRTC runs with every driver of the same major version, PTX only with drivers that are as new as NVRTC.
 //! So the library of the driver's major is looked for first, and PTX is for GPUs that the library has no machine code for.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use libloading::Library;
 
@@ -55,12 +58,23 @@ pub fn available() -> bool {
     load(MAJORS[0]).is_ok()
 }
 
-/// The kernels for GPUs of a compute capability, such as `(9, 0)`, and a driver of CUDA `driver`, such as 12.
+/// The kernels for GPUs of a compute capability, such as `(9, 0)`, and a driver of CUDA `driver`, such as 12. They are
+/// compiled once in a process.
 ///
 /// # Errors
 ///
 /// [`Error::NoLibrary`]; [`Error::Compile`], with the compiler's log.
-pub fn compile((major, minor): (i32, i32), driver: i32) -> Result<Image, Error> {
+pub fn compile(capability: (i32, i32), driver: i32) -> Result<Arc<Image>, Error> {
+    static COMPILED: Mutex<BTreeMap<((i32, i32), i32), Arc<Image>>> = Mutex::new(BTreeMap::new());
+    // Held meanwhile, so that nobody compiles what somebody is compiling.
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(match compiled.entry((capability, driver)) {
+        Entry::Occupied(entry) => entry.get().clone(),
+        Entry::Vacant(entry) => entry.insert(Arc::new(compile_now(capability, driver)?)).clone(),
+    })
+}
+
+fn compile_now((major, minor): (i32, i32), driver: i32) -> Result<Image, Error> {
     let api = load(driver)?;
     let wanted = 10 * major + minor;
     let known = api.architectures()?;

@@ -34,15 +34,15 @@ fn every_kernel_compiles() {
     }
     for capability in CAPABILITIES {
         let image = nvrtc::compile(capability, DRIVER).unwrap_or_else(|error| panic!("{error}"));
-        let Image::Code(code) = image else { panic!("machine code is known for {capability:?}") };
+        let Image::Code(code) = &*image else { panic!("machine code is known for {capability:?}") };
         assert!(code.starts_with(b"\x7fELF"));
-        has_all(&code, |name| format!("\0.text.{name}\0"));
+        has_all(code, |name| format!("\0.text.{name}\0"));
     }
     // What comes after gets PTX of the newest that is known.
     let image = nvrtc::compile(FUTURE, DRIVER).unwrap_or_else(|error| panic!("{error}"));
-    let Image::Ptx(ptx) = image else { panic!("nobody has machine code for {FUTURE:?}") };
+    let Image::Ptx(ptx) = &*image else { panic!("nobody has machine code for {FUTURE:?}") };
     assert_eq!(ptx.last(), Some(&0));
-    has_all(&ptx, |name| format!(".entry {name}("));
+    has_all(ptx, |name| format!(".entry {name}("));
     let error = nvrtc::compile((1, 0), DRIVER).expect_err("no such GPU is supported");
     assert!(matches!(&error, Error::Compile { log } if log.contains("this GPU is 10")), "{error}");
 }

@@ -36,7 +36,7 @@ impl Kernels {
         // SAFETY: writes the number.
         api.check("ask for its version", unsafe { (api.cuDriverGetVersion)(&mut version) })?;
         let image = nvrtc::compile((major, minor), version / 1000)?;
-        let load = match image {
+        let load = match *image {
             Image::Code(_) => "load the kernels",
             Image::Ptx(_) => {
                 "load the kernels, which NVRTC has no machine code for (is NVRTC newer than the driver? `nvidia-smi` shows \
