@@ -26,6 +26,11 @@ const SOURCE: &str = concat!(
     include_str!("../kernels/fused_outer.cu"),
     include_str!("../kernels/slices.cu"),
     include_str!("../kernels/untouched.cu"),
+    include_str!("../kernels/group.cuh"),
+    include_str!("../kernels/group_sort.cuh"),
+    include_str!("../kernels/group_units.cu"),
+    include_str!("../kernels/group.cu"),
+    include_str!("../kernels/group_import.cu"),
     include_str!("../kernels/layers.cu"),
 );
 

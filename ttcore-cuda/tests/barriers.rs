@@ -4,18 +4,18 @@
 use std::fs;
 use std::path::Path;
 
-use ttcore::{Backend, CoreRule, Layout, Rule, Table, TtShape, Update};
+use ttcore::{Backend, CoreRule, Layout, Pooling, Rule, Table, TtShape, Update};
 use ttcore_conformance::Device;
 use ttcore_conformance::batch::Batch;
 use ttcore_conformance::case::Case;
 use ttcore_conformance::harness::{Harness, HostSink};
-use ttcore_cuda::device::Kernel;
+use ttcore_cuda::device::{Device as _, Kernel};
 use ttcore_cuda::layers::{FeatureSize, LayerSize};
-use ttcore_cuda::{Cuda, Element, Emulator, Error, Method, race};
+use ttcore_cuda::{
+    Cuda, DeviceBags, DeviceOffsets, Element, Emulator, Error, Integer, Integers, Method, bytemuck, race,
+};
 
 type Gpu<F> = Cuda<F, Emulator>;
-
-const METHODS: [Method; 2] = [Method::Fused, Method::Batched];
 
 /// The barriers of the source, as file and line.
 fn barriers() -> Vec<(String, u32)> {
@@ -62,8 +62,15 @@ fn case() -> Case {
 }
 
 /// A step.
-fn step<F: Element>(case: &Case, method: Method, update: Update) -> Result<(), Error> {
-    let device = Device::new(Gpu::<F>::new(Emulator).with_method(method).with_chunk(150), ());
+fn step<F: Element>(case: &Case, gpu: Gpu<F>, update: Update) -> Result<(), Error> {
+    // The harness panics where a batch is not grouped.
+    let plan = gpu.plan(&mut (), case.layout.clone())?;
+    let mut group = gpu.new_group(&mut (), &plan)?;
+    let host: Vec<_> = case.batches.iter().map(Batch::host).collect();
+    let tables = host.iter().zip(case.layout.tables());
+    let bags = tables.map(|(batch, table)| batch.bags(table.addresses()).expect("bags"));
+    gpu.group(&mut (), &plan, bags, &mut group)?;
+    let device = Device::new(gpu.with_chunk(150), ());
     let mut harness = Harness::of(&device, case);
     let params = case.params();
     harness.try_forward(&params, &mut vec![0.0; case.outputs()], true)?;
@@ -101,6 +108,31 @@ fn interaction<F: Element>() -> Result<(), Error> {
     gpu.layers(&mut ()).tally(&mut losses, batch).map(|_| ())
 }
 
+/// A batch on the device, of several tables that one block checks after the other.
+fn given<F: Element>() -> Result<(), Error> {
+    let gpu = Gpu::<F>::new(Emulator);
+    let tables = vec![Table::dense(40, 5).expect("a table"); 7];
+    let plan = gpu.plan(&mut (), Layout::new(tables, 20, 400).expect("a layout"))?;
+    let mut group = gpu.new_group(&mut (), &plan)?;
+    let numbers: Vec<i64> = (0..20).collect();
+    let memory = Emulator.allocate(&mut (), 160)?;
+    let address = Emulator::address(&memory);
+    // SAFETY: so many bytes were allocated, and live until the emulator has done what it is asked for.
+    let bags = unsafe {
+        Emulator.upload(&mut (), bytemuck::cast_slice(&numbers), address)?;
+        let integers = Integers::from_raw(Integer::I64, address, numbers.len());
+        DeviceBags::new(integers, DeviceOffsets::Starts(integers), Pooling::Sum, None).expect("bags")
+    };
+    // SAFETY: as above.
+    unsafe { gpu.group_on_device(&mut (), &plan, [bags; 7], &mut group) }
+}
+
+/// Ways to compute: the second groups a table by several blocks.
+fn machines<F: Element>() -> [Gpu<F>; 3] {
+    let gpu = || Gpu::new(Emulator);
+    [gpu(), gpu().with_group_chunk(150), gpu().with_method(Method::Batched)]
+}
+
 /// A layer, its gradients, and an update.
 fn layer<F: Element>() -> Result<(), Error> {
     let gpu = Gpu::<F>::new(Emulator);
@@ -123,14 +155,15 @@ fn layer<F: Element>() -> Result<(), Error> {
 /// What has barriers.
 fn with_barriers<F: Element>(case: &Case) -> Result<(), Error> {
     interaction::<F>()?;
-    METHODS.into_iter().try_for_each(|method| step::<F>(case, method, by_blocks()))
+    given::<F>()?;
+    machines::<F>().into_iter().try_for_each(|gpu| step(case, gpu, by_blocks()))
 }
 
 /// And what has none: a rule of elements too, which visits what the batch does not touch.
 fn everything<F: Element>(case: &Case) -> Result<(), Error> {
     let adam = Update { rule: Rule::Adam { beta1: 0.9, beta2: 0.99, eps: 1e-3 }, ..Update::sgd(0.25) };
     with_barriers::<F>(case)?;
-    METHODS.into_iter().try_for_each(|method| step::<F>(case, method, adam))?;
+    machines::<F>().into_iter().try_for_each(|gpu| step(case, gpu, adam))?;
     layer::<F>()?;
     let missed = Kernel::ALL.iter().filter(|&&kernel| !race::has_run(kernel, F::DOUBLE)).collect::<Vec<_>>();
     assert!(missed.is_empty(), "{missed:?} did not run");
