@@ -4,6 +4,7 @@
 //! is the `libcuda.so.1` in `LD_LIBRARY_PATH`: see `fake-check.sh`.
 
 mod capture;
+mod complaints;
 mod context;
 mod controls;
 mod errors;
