@@ -4,9 +4,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Debugging information of 400,000 lines of bindings takes longer than the tests.
-export CARGO_PROFILE_DEV_DEBUG=${CARGO_PROFILE_DEV_DEBUG:-0}
-
 cargo clippy --locked -p ttcore-cuda --features cuda,emulator --all-targets -- -D warnings
 cargo clippy --locked -p dlrm --features cuda,emulator --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --locked -p ttcore-cuda --no-deps --features cuda

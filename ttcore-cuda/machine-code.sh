@@ -13,12 +13,12 @@ cd "$(dirname "$0")/.."
 packages=("nvidia-cuda-nvrtc-cu12==12.9.*" "nvidia-cuda-nvdisasm==13.5.*")
 tools=${CARGO_TARGET_DIR:-target}/machine-code
 
-command -v python3 >/dev/null || { echo "machine-code.sh needs python3, with its module venv" >&2; exit 1; }
 # A folder that is complete says with which packages.
 if [ "$(cat "$tools/packages" 2>/dev/null)" != "${packages[*]}" ]; then
     rm -rf "$tools"
-    python3 -m venv "$tools"
-    "$tools/bin/pip" install --quiet --disable-pip-version-check "${packages[@]}" >&2
+    python3 -m venv "$tools" || { echo "machine-code.sh needs python3 with its module venv" >&2; exit 1; }
+    "$tools/bin/pip" install --quiet --disable-pip-version-check "${packages[@]}" >&2 ||
+        { echo "machine-code.sh could not install the compiler: ${packages[*]}" >&2; exit 1; }
     echo "${packages[*]}" >"$tools/packages"
 fi
 exec "$tools/bin/python" -B ttcore-cuda/machine-code/check.py "$@"

@@ -13,6 +13,11 @@
 #include "../kernels/fused_outer.cu"
 #include "../kernels/slices.cu"
 #include "../kernels/untouched.cu"
+#include "../kernels/group.cuh"
+#include "../kernels/group_sort.cuh"
+#include "../kernels/group_units.cu"
+#include "../kernels/group.cu"
+#include "../kernels/group_import.cu"
 #include "../kernels/layers.cu"
 
 // How many barriers these have: each `__syncthreads` has counted one.

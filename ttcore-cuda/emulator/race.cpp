@@ -5,6 +5,7 @@
 
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include "race.h"
@@ -45,6 +46,8 @@ Range shared{0, 0};
 std::map<uintptr_t, Range> allocations;
 // That of the last access, which the next is likely to be in.
 Range* last = nullptr;
+// Kernels that have run.
+std::set<std::string> kernels;
 // The barrier that is passed without waiting, by the end of its file's name, and how often it was.
 std::string skipped_file;
 unsigned skipped_line = 0;
@@ -143,7 +146,7 @@ void accessed(const void* at, size_t bytes, bool writes, const void* code) {
 
 void begin(const char* kernel, void (*abandon)()) {
     lock.lock();
-    launch.kernel = kernel;
+    launch.kernel = kernels.insert(kernel).first->c_str();
     launch.abandon = abandon;
     launch.first = launch.now.block + 1;
     launch.finding = {};
@@ -203,6 +206,12 @@ void loads_perhaps_unwritten(const void* at, size_t bytes, const void* code) {
 
 // What the last launch of the calling thread found, a sentence; empty if nothing. It lives until the next launch.
 extern "C" const char* ttcore_race_finding() { return race::text.c_str(); }
+
+// Whether a kernel of this name has run.
+extern "C" bool ttcore_race_has_run(const char* kernel) {
+    std::lock_guard<std::mutex> guard(race::lock);
+    return race::kernels.count(kernel) > 0;
+}
 
 // Memory that kernels may use, from now on; and not any more.
 extern "C" void ttcore_race_remember(const void* at, size_t bytes) {

@@ -201,6 +201,7 @@ struct Registration {
 #define KERNEL(name, Args) TTCORE_ENTER(name, Args, false)
 #define KERNEL_WITH_BARRIERS(name, Args) TTCORE_ENTER(name, Args, true)
 #define KERNEL_OF_TILES(name, Args) TTCORE_ENTER(name, Args, true)
+#define KERNEL_OF_GROUPS(name, Args) TTCORE_ENTER(name, Args, true)
 
 #define threadIdx emulator::here.thread
 #define blockIdx emulator::here.block

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <vector>
 
@@ -15,11 +16,25 @@ enum { SUCCESS = 0, INVALID_VALUE = 7, EXECUTION_FAILED = 13 };
 
 struct Handle {
     void* stream = nullptr;
+    bool tf32 = false;
 };
+
+// A factor as TF32 has it: 10 bits behind the point, ties to even.
+static float round_to_tf32(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, 4);
+    if ((bits & 0x7f800000) != 0x7f800000) bits = (bits + 0xfff + (bits >> 13 & 1)) & ~0x1fffu;
+    memcpy(&x, &bits, 4);
+    return x;
+}
+static double round_to_tf32(double x) { return x; }
 
 CUBLAS cublasCreate_v2(Handle** out) { *out = new Handle; return SUCCESS; }
 CUBLAS cublasDestroy_v2(Handle* handle) { delete handle; return SUCCESS; }
 CUBLAS cublasSetStream_v2(Handle* handle, void* stream) { handle->stream = stream; return SUCCESS; }
+
+// 3 is TF32.
+CUBLAS cublasSetMathMode(Handle* handle, int mode) { handle->tf32 = mode == 3; return SUCCESS; }
 
 // A product `C = op(A) op(B)`, column major.
 template <class F>
@@ -27,6 +42,7 @@ struct Product {
     bool transpose_a, transpose_b;
     int m, n, k, lda, ldb, ldc;
     F alpha, beta;
+    bool tf32;
 
     bool is_valid() const {
         return m >= 0 && n >= 0 && k >= 0 && lda >= std::max(1, transpose_a ? k : m) &&
@@ -47,8 +63,9 @@ struct Product {
             for (int row = 0; row < m; ++row) {
                 F sum = 0;
                 for (int l = 0; l < k; ++l) {
-                    sum += a[transpose_a ? l + size_t(row) * lda : row + size_t(l) * lda] *
-                           b[transpose_b ? column + size_t(l) * ldb : l + size_t(column) * ldb];
+                    F x = a[transpose_a ? l + size_t(row) * lda : row + size_t(l) * lda];
+                    F y = b[transpose_b ? column + size_t(l) * ldb : l + size_t(column) * ldb];
+                    sum += tf32 ? round_to_tf32(x) * round_to_tf32(y) : x * y;
                 }
                 F& to = c[row + size_t(column) * ldc];
                 to = beta == 0 ? alpha * sum : alpha * sum + beta * to;
@@ -77,11 +94,12 @@ static int several(Handle* handle, const Product<F>& product, F* const* a, F* co
 #define GEMM(F, name, batched)                                                                                        \
     CUBLAS name(Handle* handle, int ta, int tb, int m, int n, int k, const F* alpha, const F* a, int lda, const F* b, \
                 int ldb, const F* beta, F* c, int ldc) {                                                              \
-        return one<F>(handle, {ta != 0, tb != 0, m, n, k, lda, ldb, ldc, *alpha, *beta}, a, b, c);                     \
+        return one<F>(handle, {ta != 0, tb != 0, m, n, k, lda, ldb, ldc, *alpha, *beta, handle->tf32}, a, b, c);       \
     }                                                                                                                 \
     CUBLAS batched(Handle* handle, int ta, int tb, int m, int n, int k, const F* alpha, F* const* a, int lda,          \
                    F* const* b, int ldb, const F* beta, F* const* c, int ldc, int count) {                            \
-        return several<F>(handle, {ta != 0, tb != 0, m, n, k, lda, ldb, ldc, *alpha, *beta}, a, b, c, count);          \
+        return several<F>(handle, {ta != 0, tb != 0, m, n, k, lda, ldb, ldc, *alpha, *beta, handle->tf32}, a, b, c,        \
+                          count);                                                                                     \
     }
 
 GEMM(float, cublasSgemm_v2, cublasSgemmBatched)

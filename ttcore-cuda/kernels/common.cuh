@@ -17,6 +17,10 @@ typedef unsigned long long u64;
 #define KERNEL_OF_TILES(name, Args)                                                                     \
     extern "C" __global__ void __launch_bounds__(128, 5) name##_f32(Args<float> args) { name(args); }   \
     extern "C" __global__ void __launch_bounds__(128, 3) name##_f64(Args<double> args) { name(args); }
+// One of 512 threads, with barriers: few blocks, which have much to do.
+#define KERNEL_OF_GROUPS(name, Args)                                                                    \
+    extern "C" __global__ void __launch_bounds__(512) name##_f32(Args<float> args) { name(args); }      \
+    extern "C" __global__ void __launch_bounds__(512) name##_f64(Args<double> args) { name(args); }
 
 // Dynamic shared memory as values of a type.
 extern __shared__ __align__(16) u64 ttcore_shared[];

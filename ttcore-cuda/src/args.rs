@@ -2,7 +2,12 @@
 //!
 //! Addresses are `u64`, of numbers of the kernel's type where `kernels/` says `F*`; 0 is null.
 
+mod fused;
+
 pub use crate::sinks::Kind;
+pub use fused::{
+    FUSED_TABLES, FusedArgs, FusedTable, FusedUnit, GroupArgs, GroupTable, ImportArgs, ImportFound, ImportTable,
+};
 
 /// Marks the structs that kernels take.
 ///
@@ -28,6 +33,8 @@ macro_rules! args {
         unsafe impl Args for $name {}
     )*};
 }
+
+use args;
 
 args! {
     /// What becomes of the gradients of a table.
@@ -202,96 +209,4 @@ args! {
 
     /// Of [`Kernel::Update`](crate::device::Kernel::Update).
     UpdateArgs: 96 { sink: Sink, grads: u64, len: u64, }
-
-    /// One table of a batch, for the fused kernels, which read it from the memory of the group.
-    FusedTable: 376 {
-        bag_starts: u64,
-        places: u64,
-        bag_of: u64,
-        row_of: u64,
-        factors: u64,
-        scales: u64,
-        row_starts: u64,
-        row_places: u64,
-        row_factors: u64,
-        dense_rows: u64,
-        row_pairs: u64,
-        row_digits: u64,
-        pair_firsts: u64,
-        pair_rows: u64,
-        digits: [u64; 3],
-        first_starts: u64,
-        first_pairs: u64,
-        middle_parts: u64,
-        last_starts: u64,
-        last_rows: u64,
-        products: u64,
-        rows: u64,
-        row_grads: u64,
-        first_grads: u64,
-        middle_grads: u64,
-        core_grads: u64,
-        core2: u64,
-        core3: u64,
-        dense: u64,
-        parameters: u64,
-        origin: u64,
-        unit: u64,
-        lookups_before: u64,
-        outers_before: u32,
-        outers: u32,
-        units_end: u32,
-        features_before: u32,
-        features: u32,
-        output_rows: u32,
-        lookups: u32,
-        core_rows: u32,
-        dense_count: u32,
-        firsts: u32,
-        middles: u32,
-        lasts: u32,
-        slices_before: u32,
-        m1: u32,
-        m2: u32,
-        n1: u32,
-        n2: u32,
-        n3: u32,
-        r1: u32,
-        r2: u32,
-        tile_n1: u32,
-        tile_n2: u32,
-        tile_r1: u32,
-        tile_r2: u32,
-    }
-
-    /// A unit of work of the fused kernels, which read it from the memory of the group.
-    FusedUnit: 24 { table: u32, group: u32, pair: u32, pairs: u32, tile: u32, part: u32, }
-
-    /// Of the fused kernels, all alike.
-    FusedArgs: 2616 {
-        tables: u64,
-        units: u64,
-        saved: u64,
-        scratch: u64,
-        grad_out: u64,
-        out: u64,
-        count: u32,
-        dim: u32,
-        sinks: [Sink; FUSED_TABLES],
-    }
 }
-
-/// Tables of one launch of the fused kernels: what becomes of their gradients fits into the arguments of a kernel.
-pub const FUSED_TABLES: usize = 32;
-
-// SAFETY: of integers alone, for which any bits are values.
-unsafe impl bytemuck::Zeroable for FusedTable {}
-
-// SAFETY: as above, and without padding, as asserted above.
-unsafe impl bytemuck::Pod for FusedTable {}
-
-// SAFETY: of integers alone.
-unsafe impl bytemuck::Zeroable for FusedUnit {}
-
-// SAFETY: as above, and without padding, as asserted above.
-unsafe impl bytemuck::Pod for FusedUnit {}

@@ -9,27 +9,13 @@ use ttcore_cpu::{Cpu, Isa, Threads};
 
 use crate::device::{Device, Element, Fence};
 use crate::error::Error;
-use crate::group::Group;
+use crate::group::{DeviceBags, Group, TableLists};
 use crate::memory::{Saved, Scratch};
 use crate::ops::{self, Step};
 use crate::plan::Plan;
+use crate::settings::{Grouping, Method, Settings};
 use crate::sinks::{collect_params, collect_sinks};
 use crate::view::{Buffer, View, ViewMut};
-
-/// Lookups of a chunk of the batched algorithm where nothing else is said, `B` of the paper's Algorithm 1.
-const CHUNK: usize = 1000;
-
-/// How tables are computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Method {
-    /// Algorithms 1 and 2 of the paper: batched products of cuBLAS over chunks of lookups. Any tables.
-    Batched,
-    /// Duplicates and pairs merged, all tables in a few launches: tables of three cores and those without cores. Others are
-    /// computed as [`Method::Batched`].
-    #[default]
-    Fused,
-}
 
 /// A device that computes embedding bags, for numbers of type `f32` or `f64`.
 #[derive(Clone, Debug)]
@@ -37,23 +23,18 @@ pub struct Cuda<F, D> {
     device: D,
     host: Cpu<F>,
     threads: Threads,
-    method: Method,
-    chunk: usize,
+    settings: Settings,
 }
 
 impl<F: Element, D: Device> Cuda<F, D> {
     /// The backend on a device.
     pub fn new(device: D) -> Self {
-        Self {
-            device,
-            host: Cpu::with_isa(Isa::Portable),
-            threads: Threads::one(),
-            method: Method::Fused,
-            chunk: CHUNK,
-        }
+        let host = Cpu::with_isa(Isa::Portable);
+        Self { device, host, threads: Threads::one(), settings: Settings::default() }
     }
 
-    /// Groups batches on these threads of the host, instead of the calling one. Results do not depend on their number.
+    /// Groups batches on these threads of the host, instead of the calling one, where they are grouped there. Results do not
+    /// depend on their number.
     #[must_use]
     pub fn with_threads(self, threads: Threads) -> Self {
         Self { threads, ..self }
@@ -62,13 +43,73 @@ impl<F: Element, D: Device> Cuda<F, D> {
     /// Computes tables in this way where it can.
     #[must_use]
     pub fn with_method(self, method: Method) -> Self {
-        Self { method, ..self }
+        Self { settings: Settings { method, ..self.settings }, ..self }
     }
 
     /// Lookups that the batched algorithm works on at once, instead of 1000: memory against launches.
     #[must_use]
     pub fn with_chunk(self, chunk: usize) -> Self {
-        Self { chunk, ..self }
+        Self { settings: Settings { chunk, ..self.settings }, ..self }
+    }
+
+    /// Groups batches there where it can. Results are the same.
+    #[must_use]
+    pub fn with_grouping(self, grouping: Grouping) -> Self {
+        Self { settings: Settings { grouping, ..self.settings }, ..self }
+    }
+
+    /// Lookups of a table, at most 65535, that one block of threads groups on the device, instead of 16384. Where a batch of the
+    /// layout may have more of a table, several blocks do, in more launches. Results are the same.
+    #[must_use]
+    pub fn with_group_chunk(self, group_chunk: usize) -> Self {
+        Self { settings: Settings { group_chunk, ..self.settings }, ..self }
+    }
+
+    /// As [`Backend::group`], for a batch whose numbers are on the device: nothing of it is copied to the host or waited for.
+    ///
+    /// They are checked there. Where something is wrong the batch is grouped as another one, with rows and bags that exist, and
+    /// what is computed with it means nothing: [`Cuda::check`] tells. A `Saved` belongs to this call, not to batches that are the
+    /// same; [`Backend::touched`] is [`Error::Unsupported`], as the host has not seen the rows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for a plan whose batches are grouped on the host, see [`Grouping`]; sizes that do not fit the
+    /// layout, as [`Backend::group`]; the device's.
+    ///
+    /// # Safety
+    ///
+    /// What the batch is given stays as it is until this work of the queue is done.
+    pub unsafe fn group_on_device<'a>(
+        &self,
+        queue: &mut D::Queue,
+        plan: &Plan,
+        bags: impl IntoIterator<Item = DeviceBags<'a, F>>,
+        group: &mut Group<F, D>,
+    ) -> Result<(), Error> {
+        plan.check::<F>("group", &group.layout, group.make)?;
+        // SAFETY: the caller's.
+        unsafe { group.import(&self.device, queue, plan, bags) }
+    }
+
+    /// Waits for the work of the queue, and tells whether the batch that was last given to [`Cuda::group_on_device`] is one.
+    /// Others were checked before.
+    ///
+    /// # Errors
+    ///
+    /// [`ttcore::Error::Bags`], as the host would find it first; [`ttcore::Error::OtherPlan`]; the device's.
+    pub fn check(&self, queue: &mut D::Queue, plan: &Plan, group: &Group<F, D>) -> Result<(), Error> {
+        plan.check::<F>("group", &group.layout, group.make)?;
+        group.check(&self.device, queue, plan)
+    }
+
+    /// The lists of a batch, copied back once they are there: of each table that the fused kernels take. For tests.
+    ///
+    /// # Errors
+    ///
+    /// [`ttcore::Error::OtherPlan`] for a group of another plan; the device's.
+    pub fn lists(&self, queue: &mut D::Queue, plan: &Plan, group: &Group<F, D>) -> Result<Vec<TableLists>, Error> {
+        plan.check::<F>("group", &group.layout, group.make)?;
+        group.lists(&self.device, queue, plan)
     }
 
     /// The device.
@@ -144,7 +185,7 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
 
     fn plan(&self, _queue: &mut D::Queue, layout: Layout) -> Result<Plan, Error> {
         let host = self.host.plan(&mut self.threads.clone(), layout.clone())?;
-        Plan::new::<F>(host, layout, self.method, self.chunk)
+        Plan::new::<F>(host, layout, self.settings)
     }
 
     fn layout(plan: &Plan) -> &Layout {
@@ -152,18 +193,11 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
     }
 
     fn workspace(plan: &Plan) -> Workspace {
-        // Once on the device and once where copies start from.
-        let group = 2 * plan.group_bytes + Cpu::<F>::workspace(&plan.host).group;
-        Workspace::new(group, plan.saved_bytes, plan.scratch.bytes)
+        Workspace::new(Group::<F, D>::bytes(plan), plan.saved_bytes, plan.scratch.bytes)
     }
 
     fn new_group(&self, queue: &mut D::Queue, plan: &Plan) -> Result<Group<F, D>, Error> {
-        let host = self.host.new_group(&mut self.threads.clone(), &plan.host)?;
-        let staging = self.device.staging(plan.group_bytes)?;
-        let (memory, mut fence) = (self.device.allocate(queue, plan.group_bytes)?, self.device.fence()?);
-        // With zeros, on this queue.
-        fence.end_fill(queue)?;
-        Ok(Group::new(plan, host, memory, staging, fence))
+        Group::new(&self.device, queue, plan, &self.host)
     }
 
     fn new_saved(&self, queue: &mut D::Queue, plan: &Plan) -> Result<Saved<D>, Error> {
@@ -182,16 +216,7 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
         group: &mut Group<F, D>,
     ) -> Result<(), Error> {
         plan.check::<F>("group", &group.layout, group.make)?;
-        group.clear();
-        self.host.group(&mut self.threads.clone(), &plan.host, bags, &mut group.host)?;
-        let sent = group.load(&self.device, plan).and_then(|()| {
-            let to = D::address(&group.memory);
-            group.fence.begin_fill(queue)?;
-            // SAFETY: the group's memory has so many bytes and is borrowed; all uses of it come after the copy, or before.
-            unsafe { self.device.send(queue, &mut group.staging, to, plan.group_bytes)? };
-            group.fence.end_fill(queue)
-        });
-        sent.inspect_err(|_| group.clear())
+        group.fill(&self.device, queue, plan, (&self.host, &self.threads), bags)
     }
 
     fn forward<'a>(
@@ -263,12 +288,8 @@ impl<F: Element, D: Device> Backend for Cuda<F, D> {
 
     fn touched(plan: &Plan, group: &Group<F, D>, table: usize, visit: impl FnMut(Range<usize>)) -> Result<(), Error> {
         plan.check::<F>("group", &group.layout, group.make)?;
-        let shape = check::table(&plan.layout, table)?;
-        // After an error the host may hold a batch that the device does not.
-        if group.rows > 0 {
-            group.host.tables()[table].touched(shape, visit);
-        }
-        Ok(())
+        check::table(&plan.layout, table)?;
+        group.touched(plan, table, visit)
     }
 
     fn expand_rows<'a, 'r>(

@@ -8,6 +8,19 @@ use cudarc::cublas::sys;
 use crate::device::{Gemm, Matrices, Transpose};
 use crate::error::Error;
 
+/// How products of `f32` are computed by cuBLAS: those of layers and of [`Method::Batched`](crate::Method::Batched). Sums are
+/// `f32` in both; `f64` is not concerned, nor are the fused kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Math {
+    /// In full `f32`, the reference for bits.
+    #[default]
+    Full,
+    /// Factors are rounded to TF32, 10 bits behind the point: each by a relative error of at most `2^-11`, a product so by
+    /// about `2^-10`, a thousandth. Tensor cores do that several times as fast, from compute capability 8.0 on; before, it is
+    /// [`Math::Full`].
+    Tf32,
+}
+
 /// cuBLAS on one stream.
 #[derive(Debug)]
 pub(crate) struct Blas {
@@ -23,7 +36,7 @@ impl Blas {
     /// # Safety
     ///
     /// The stream lives as long as this value.
-    pub(crate) unsafe fn new(stream: *mut c_void) -> Result<Self, Error> {
+    pub(crate) unsafe fn new(stream: *mut c_void, math: Math) -> Result<Self, Error> {
         // SAFETY: loads the library and runs its initialisers, which NVIDIA's has none of that do harm.
         if !unsafe { sys::is_culib_present() } {
             // The first call would panic.
@@ -32,6 +45,11 @@ impl Blas {
         let this = Self { handle: result::create_handle().map_err(failed("make a handle"))? };
         // SAFETY: the handle was made above, and the caller answers for the stream.
         unsafe { result::set_stream(this.handle, stream.cast()) }.map_err(failed("use the stream"))?;
+        if math == Math::Tf32 {
+            // SAFETY: the handle was made above.
+            let status = unsafe { sys::cublasSetMathMode(this.handle, sys::cublasMath_t::CUBLAS_TF32_TENSOR_OP_MATH) };
+            status.result().map_err(failed("use TF32"))?;
+        }
         Ok(this)
     }
 

@@ -84,6 +84,12 @@ kernels! {
     FusedSlices = "fused_slices";
     /// Gradients of zero, to their sinks, of what a batch did not touch of all fused tables.
     FusedUntouched = "fused_untouched";
+    /// A batch on the device, checked and copied to where it is grouped from.
+    GroupImport = "group_import";
+    /// Lists of a batch: unique rows, pairs, digits that occur.
+    GroupTables = "group_tables";
+    /// Units of work of a batch.
+    GroupUnits = "group_units";
     /// Biases, and ReLU.
     Bias = "bias";
     /// Gradients behind a ReLU, and sums of them over some samples.

@@ -29,6 +29,10 @@ thread_local! {
 /// Most blocks: so few that blocks have several units of work, one after the other, as they have in large batches on a GPU.
 const MOST_BLOCKS: u32 = 3;
 
+/// Bytes around each allocation that belong to nobody, so that the race detector does not take what is a little outside of one
+/// for another.
+const GAP: usize = if cfg!(feature = "race") { 4096 } else { 0 };
+
 /// The host as a device.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Emulator;
@@ -64,10 +68,13 @@ impl Memory {
     fn new(bytes: usize) -> Result<Self, Error> {
         let too_large = || Error::from(ttcore::Error::TooLarge { what: "buffer" });
         // Never empty, so that the address is one.
-        let layout = Layout::from_size_align(bytes.max(1), 16).map_err(|_| too_large())?;
+        let size = bytes.max(1).checked_add(2 * GAP).ok_or_else(too_large)?;
+        let layout = Layout::from_size_align(size, 16).map_err(|_| too_large())?;
         // SAFETY: the layout is not empty.
         let start = unsafe { alloc_zeroed(layout) };
         let start = NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout));
+        // SAFETY: inside of the allocation.
+        let start = unsafe { start.add(GAP) };
         #[cfg(feature = "race")]
         crate::race::remember(start, bytes);
         Ok(Self { start, layout })
@@ -78,8 +85,8 @@ impl Drop for Memory {
     fn drop(&mut self) {
         #[cfg(feature = "race")]
         crate::race::forget(self.start);
-        // SAFETY: allocated with this layout in `new`.
-        unsafe { dealloc(self.start.as_ptr(), self.layout) };
+        // SAFETY: allocated with this layout in `new`, so much before.
+        unsafe { dealloc(self.start.as_ptr().sub(GAP), self.layout) };
     }
 }
 

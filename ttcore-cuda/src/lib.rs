@@ -12,7 +12,6 @@ pub mod driver;
 #[cfg(feature = "emulator")]
 mod emulator;
 mod error;
-mod fused;
 mod group;
 mod input;
 pub mod layers;
@@ -23,6 +22,7 @@ mod ops;
 mod plan;
 #[cfg(feature = "race")]
 pub mod race;
+mod settings;
 mod sinks;
 mod tiles;
 mod view;
@@ -31,16 +31,19 @@ mod view;
 #[doc(no_inline)]
 pub use {bytemuck, ttcore, ttcore_cpu};
 
-pub use backend::{Cuda, Method};
+pub use backend::Cuda;
+#[cfg(feature = "cuda")]
+pub use blas::Math;
 pub use device::{Device, Element};
 #[cfg(feature = "cuda")]
 pub use driver::Driver;
 #[cfg(feature = "emulator")]
 pub use emulator::Emulator;
 pub use error::Error;
-pub use group::Group;
+pub use group::{DeviceBags, DeviceOffsets, Group, Integer, Integers, TableLists};
 pub use input::Input;
 pub use layers::Layers;
 pub use memory::{Saved, Scratch};
 pub use plan::Plan;
+pub use settings::{Grouping, Method};
 pub use view::{Buffer, View, ViewMut};

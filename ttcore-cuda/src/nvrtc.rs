@@ -26,6 +26,11 @@ const SOURCE: &str = concat!(
     include_str!("../kernels/fused_outer.cu"),
     include_str!("../kernels/slices.cu"),
     include_str!("../kernels/untouched.cu"),
+    include_str!("../kernels/group.cuh"),
+    include_str!("../kernels/group_sort.cuh"),
+    include_str!("../kernels/group_units.cu"),
+    include_str!("../kernels/group.cu"),
+    include_str!("../kernels/group_import.cu"),
     include_str!("../kernels/layers.cu"),
 );
 
@@ -65,7 +70,9 @@ pub fn available() -> bool {
 ///
 /// [`Error::NoLibrary`]; [`Error::Compile`], with the compiler's log.
 pub fn compile(capability: (i32, i32), driver: i32) -> Result<Arc<Image>, Error> {
-    static COMPILED: Mutex<BTreeMap<((i32, i32), i32), Arc<Image>>> = Mutex::new(BTreeMap::new());
+    /// By capability and driver.
+    type Compiled = BTreeMap<((i32, i32), i32), Arc<Image>>;
+    static COMPILED: Mutex<Compiled> = Mutex::new(BTreeMap::new());
     // Held meanwhile, so that nobody compiles what somebody is compiling.
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(match compiled.entry((capability, driver)) {

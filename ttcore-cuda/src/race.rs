@@ -9,7 +9,7 @@
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{self, NonNull};
 
-use crate::device::Device;
+use crate::device::{Device, Kernel};
 use crate::emulator::{Emulator, ttcore_emulator_launch};
 use crate::error::Error;
 
@@ -17,6 +17,7 @@ unsafe extern "C" {
     fn ttcore_race_remember(at: *const c_void, bytes: usize);
     fn ttcore_race_forget(at: *const c_void);
     fn ttcore_race_finding() -> *const c_char;
+    fn ttcore_race_has_run(kernel: *const c_char) -> bool;
     fn ttcore_race_skip(file: *const c_char, line: u32) -> u64;
     fn ttcore_emulator_barriers() -> u32;
 }
@@ -38,6 +39,12 @@ pub(crate) fn finding() -> Result<(), Error> {
     // SAFETY: a text of this thread, which its next launch changes.
     let finding = unsafe { CStr::from_ptr(ttcore_race_finding()) }.to_string_lossy();
     if finding.is_empty() { Ok(()) } else { Err(Error::Race { finding: finding.into_owned() }) }
+}
+
+/// Whether a kernel has run in this process, for `f64` if `double`.
+pub fn has_run(kernel: Kernel, double: bool) -> bool {
+    // SAFETY: the text is read during the call only.
+    unsafe { ttcore_race_has_run(kernel.entry(double).as_ptr()) }
 }
 
 /// How many barriers the kernels' source has.

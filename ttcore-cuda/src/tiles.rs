@@ -2,7 +2,6 @@
 //! `kernels/fused.cuh`.
 
 use ttcore::TtShape;
-use ttcore_cpu::group::TableGroup;
 
 use crate::device::Element;
 
@@ -17,7 +16,7 @@ const INNER_BYTES: usize = 128;
 const VECTOR_BYTES: usize = 16;
 
 /// Unique rows with which a unit has enough pairs, however few: their number is no part of the sizes above.
-const UNIQUE_ROWS: usize = 64;
+pub(crate) const UNIQUE_ROWS: usize = 64;
 
 /// Threads of the kernels that multiply.
 pub(crate) const THREADS: usize = 128;
@@ -38,6 +37,17 @@ const NORM_LANES: usize = 256;
 
 /// Dense rows that a rule of blocks is applied to at once: as in `kernels/dense.cu`.
 pub(crate) const NORM_ROWS: usize = 16;
+
+/// Threads of the kernel that finds the lists of a batch, bits of what it sorts by in a pass, and the most lookups of a chunk:
+/// as in `kernels/group.cuh`.
+pub(crate) const GROUP_THREADS: u32 = 512;
+pub(crate) const GROUP_RADIX_BITS: u32 = 4;
+pub(crate) const GROUP_MOST_CHUNK: usize = 65535;
+
+/// Bytes of shared memory of the kernels of grouping: lists, units, and the check of a batch on the device.
+pub(crate) fn group_bytes() -> [u32; 3] {
+    [37120, 2176, 3072]
+}
 
 /// Bytes of shared memory of the kernels of forward, of units in backward, and of outer units.
 pub(crate) fn shared_bytes<F: Element>() -> [u32; 3] {
@@ -107,42 +117,6 @@ impl Tiling {
 /// As many as fit in equal parts of a whole, each at most `most`.
 fn even(whole: usize, most: usize) -> usize {
     whole.div_ceil(whole.div_ceil(most))
-}
-
-/// Some pairs of one `i_2`: a unit for each of their tiles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
-    /// Which `i_2`, of those that occur.
-    pub(crate) group: usize,
-    pub(crate) pair: usize,
-    pub(crate) pairs: usize,
-    /// Whether it has the first pair of its `i_2`, and the last.
-    pub(crate) begins: bool,
-    pub(crate) ends: bool,
-}
-
-/// The pieces of a batch, by `i_2`: one has all pairs of its `i_2`, unless they are too many or have too many unique rows.
-pub(crate) fn pieces<F: ttcore::Real>(tiling: Tiling, table: &TableGroup<F>) -> impl Iterator<Item = Piece> + '_ {
-    let middles = table.nodes.levels.get(1);
-    middles.into_iter().flat_map(move |middles| {
-        let rows = middles.child_starts();
-        (0..middles.groups()).flat_map(move |group| {
-            let nodes = middles.nodes(group);
-            let mut pair = nodes.start;
-            std::iter::from_fn(move || {
-                if pair == nodes.end {
-                    return None;
-                }
-                let most = nodes.end.min(pair + tiling.pairs);
-                let enough = |end: &usize| (rows[*end] - rows[pair]) as usize >= UNIQUE_ROWS;
-                let end = (pair + 1..most).find(enough).unwrap_or(most);
-                let (begins, ends) = (pair == nodes.start, end == nodes.end);
-                let piece = Piece { group, pair, pairs: end - pair, begins, ends };
-                pair = end;
-                Some(piece)
-            })
-        })
-    })
 }
 
 #[cfg(test)]

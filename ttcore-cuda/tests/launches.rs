@@ -12,7 +12,7 @@ use ttcore::{
 };
 use ttcore_cuda::args::Args;
 use ttcore_cuda::device::{Dims, Gemm, Kernel};
-use ttcore_cuda::{Cuda, Device, Emulator, Error, Method};
+use ttcore_cuda::{Cuda, Device, DeviceBags, DeviceOffsets, Emulator, Error, Grouping, Integer, Integers, Method};
 
 /// What the device was asked for in a step: kernels with their dimensions and arguments, or the name of anything else.
 #[derive(Debug, PartialEq)]
@@ -156,6 +156,68 @@ fn steps(rule: CoreRule, backward: &[Kernel]) {
     assert!(step(&[], &[0]) == first);
 }
 
+/// Grouping on the device is one copy and then the same launches, by one block a table or by several; on the host it is a copy.
+#[test]
+fn grouping_is_the_same_for_every_batch() {
+    let shape = || TtShape::with_rank(60, &[4, 5, 3], &[2, 2, 2], 3).expect("a shape");
+    let mut tables = vec![Table::dense(67, 8).expect("a table")];
+    tables.extend((0..39).map(|_| Table::cached(shape(), 7).expect("a table")));
+    let layout = Layout::new(tables, 4, 12).expect("a layout");
+    let asked = |backend: fn(Recorded) -> Recorded| {
+        let (recorder, queue) = (Recorder::default(), &mut ());
+        let backend = backend(Recorded::new(recorder.clone()));
+        let plan = backend.plan(queue, layout.clone()).expect("a plan");
+        let mut group = backend.new_group(queue, &plan).expect("memory");
+        let mut group = |indices: &[u32], offsets: &[u32]| {
+            let bags = Bags::new(67, indices, Offsets::Starts(offsets), Pooling::Sum, None).expect("bags");
+            recorder.asked().clear();
+            backend.group(queue, &plan, vec![bags; layout.tables().len()], &mut group).expect("group");
+            std::mem::take(&mut *recorder.asked())
+        };
+        let first = group(&[0, 1, 66, 59], &[0, 1, 1, 3]);
+        assert!(group(&[7; 12], &[0, 6]) == first);
+        assert!(group(&[3], &[0]) == first);
+        assert!(group(&[], &[]) == first);
+        let kernel = |asked: &Asked| if let Asked::Launch(kernel, ..) = asked { Some(*kernel) } else { None };
+        assert_eq!(first[0], Asked::Other("send"), "and nothing that waits");
+        first[1..].iter().map(kernel).collect::<Vec<_>>()
+    };
+    let [lists, units] = [Kernel::GroupTables, Kernel::GroupUnits].map(Some);
+    assert_eq!(asked(|backend| backend), [lists, units]);
+    // Of keys of 7 bits, i_1 and i_3 of 2: two passes and one, of two stages each.
+    let stages = 1 + 2 * 2 + 2 + 2 + 2 + 1;
+    assert_eq!(asked(|backend| backend.with_group_chunk(5)), [vec![lists; stages], vec![units]].concat());
+    assert_eq!(asked(|backend| backend.with_grouping(Grouping::Host)), []);
+}
+
+/// A batch on the device is one copy of what it is, and the same launches.
+#[test]
+fn a_batch_on_the_device_is_the_same_launches() {
+    let layout = Layout::new(vec![Table::dense(67, 8).expect("a table"); 3], 4, 12).expect("a layout");
+    let (recorder, queue) = (Recorder::default(), &mut ());
+    let backend = Recorded::new(recorder.clone());
+    let plan = backend.plan(queue, layout).expect("a plan");
+    let mut group = backend.new_group(queue, &plan).expect("memory");
+    let memory = [3i64; 12];
+    let mut group = |lookups: usize, bags: usize| {
+        // SAFETY: the numbers outlive the calls, and the emulator is done when these return.
+        let integers =
+            |len| unsafe { Integers::from_raw(Integer::I64, memory.as_ptr().expose_provenance() as u64, len) };
+        let offsets = DeviceOffsets::Starts(integers(bags));
+        let bags = DeviceBags::new(integers(lookups), offsets, Pooling::Sum, None).expect("bags");
+        recorder.asked().clear();
+        // SAFETY: as above.
+        unsafe { backend.group_on_device(queue, &plan, [bags; 3], &mut group).expect("a batch") };
+        std::mem::take(&mut *recorder.asked())
+    };
+    let first = group(12, 4);
+    assert!(group(1, 1) == first && group(0, 0) == first);
+    let kernel = |asked: &Asked| if let Asked::Launch(kernel, ..) = asked { Some(*kernel) } else { None };
+    let kernels: Vec<_> = first.iter().map(kernel).collect();
+    assert_eq!(kernels[1..], [Kernel::GroupImport, Kernel::GroupTables, Kernel::GroupUnits].map(Some));
+    assert_eq!(first[0], Asked::Other("send"), "and nothing that waits");
+}
+
 /// Fresh gradients too, zeros included.
 #[test]
 fn overwriting_is_the_same_for_every_batch() {
@@ -232,7 +294,8 @@ fn values_of_another_make_are_refused() {
     let layout = || Layout::new(vec![Table::tt(shape.clone())], 2, 8).expect("a layout");
     let fused = || Cuda::<f32, _>::new(Emulator);
     let batched = || fused().with_method(Method::Batched);
-    let makes = [fused(), batched(), batched().with_chunk(3)];
+    let host = fused().with_grouping(Grouping::Host);
+    let makes = [fused(), batched(), batched().with_chunk(3), host, fused().with_group_chunk(3)];
     let bags = Bags::new(60, &[0u32, 1, 2], Offsets::Starts(&[0, 2]), Pooling::Sum, None).expect("bags");
     for (number, backend) in makes.iter().enumerate() {
         let plan = backend.plan(&mut (), layout()).expect("a plan");

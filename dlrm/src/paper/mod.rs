@@ -48,7 +48,7 @@ use crate::bench::machine_gflops;
 use crate::data::{Dataset, RowError};
 use claims::Claims;
 use execute::Executor;
-use scope::Known;
+use scope::{Known, Machines};
 use store::{Program, Store};
 
 /// What is asked for.
@@ -129,20 +129,28 @@ pub fn run(options: Options, watch: &dyn Watch) -> Result<Report, PaperError> {
     };
     let scope = Scope::new(budget, seeds, name.zip(given.as_deref()));
     loop {
-        let known = Known { program: &program, store: &store, given: given.as_deref() };
+        let known = Known { program: &program, store: &store, given: given.as_deref(), of_any: None };
         let wanted: Vec<Work> = items.iter().flat_map(|item| item.plan(&scope, &known)).collect();
         if wanted.iter().all(|work| known.outcome(work).is_some()) {
             break;
         }
         Executor { program: &program, store: &mut store, given: given.clone(), watch }.run(&wanted)?;
     }
-    let known = Known { program: &program, store: &store, given: given.as_deref() };
+    let known = Known { program: &program, store: &store, given: given.as_deref(), of_any: None };
     let mut shown = Vec::new();
     for &item in Item::value_variants() {
-        let complete = || item.plan(&scope, &known).iter().all(|work| known.outcome(work).is_some());
-        // Those of other calls, too, so that the page has all there is.
-        if items.contains(&item) || item.has_runs() && complete() {
+        if items.contains(&item) {
             shown.push((item, item.show(&scope, &known, &claims).map_err(PaperError::Run)?));
+            continue;
+        }
+        // Those of other calls, too, so that the page has all there is.
+        let machines = Machines::default();
+        let known = Known { of_any: Some(&machines), ..known };
+        if item.has_runs() && item.plan(&scope, &known).iter().all(|work| known.outcome(work).is_some()) {
+            let mut found = item.show(&scope, &known, &claims).map_err(PaperError::Run)?;
+            let machines = machines.into_inner().into_iter().collect::<Vec<_>>().join("; ");
+            found.notes.push(format!("From runs on {machines}."));
+            shown.push((item, found));
         }
     }
     let page = page::write(&folder, &page::Made { command, scope: &scope, machine: &program.machine }, &shown)?;

@@ -1,9 +1,12 @@
 //! How large runs are, and on which lines.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::store::{Program, Store};
+use super::store::{Machine, Program, Store};
 use super::time::{TimeResult, TimeRun};
 use super::work::{Lines, Outcome, TrainResult, TrainRun, Work};
 use crate::budget::Method;
@@ -118,11 +121,22 @@ pub(super) struct Known<'a> {
     pub(super) store: &'a Store,
     /// The lines that were given.
     pub(super) given: Option<&'a Dataset>,
+    /// Whether runs of other programs and machines serve; the machines of all that are looked at are noted here.
+    pub(super) of_any: Option<&'a Machines>,
 }
+
+/// Machines, in words.
+pub(super) type Machines = RefCell<BTreeSet<String>>;
 
 impl Known<'_> {
     pub(super) fn outcome(&self, work: &Work) -> Option<&Outcome> {
-        self.store.get(&self.program.key(work)).map(|record| &record.outcome)
+        let Some(machines) = self.of_any else {
+            return self.store.get(&self.program.key(work)).map(|record| &record.outcome);
+        };
+        let record = self.store.last(work)?;
+        let Machine { processor, threads, isa, .. } = &record.machine;
+        machines.borrow_mut().insert(format!("{processor}, {threads} threads ({isa})"));
+        Some(&record.outcome)
     }
 
     /// What a model came to; none if it is not finished, or did not come to an end.

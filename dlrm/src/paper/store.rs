@@ -2,7 +2,7 @@
 //!
 //! A run is known again by its key, a hash of what was run and of what the result depends on beside that: of a model, the
 //! [numbers](super::fingerprint) that the program gives; of a timing, the program and the machine. What is of another key stays in
-//! the file and is not used.
+//! the file: it is not used where a run is asked for, but a page shows it, with the machine it is from, where none is.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -59,8 +59,7 @@ pub(super) struct Program {
 
 impl Program {
     pub(super) fn key(&self, work: &Work) -> String {
-        // Of plain data, which always has a JSON form.
-        let settings = serde_json::to_string(work).unwrap_or_default();
+        let settings = settings(work);
         let of = match work {
             Work::Train(run) => {
                 let found = self.fingerprints.iter().find(|(method, _)| *method == run.method);
@@ -77,26 +76,49 @@ impl Program {
 pub(super) struct Store {
     path: PathBuf,
     file: File,
-    runs: HashMap<String, Record>,
+    records: Vec<Record>,
+    /// Numbers of records by their keys, and of the last one of each work, whatever its key.
+    by_key: HashMap<String, usize>,
+    by_work: HashMap<String, usize>,
+}
+
+/// What names a work.
+fn settings(work: &Work) -> String {
+    // Of plain data, which always has a JSON form.
+    serde_json::to_string(work).unwrap_or_default()
 }
 
 impl Store {
     /// Those of a file, which is made if there is none. A last line that was cut off is left out, and ended.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(named)?;
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(named)?;
         let text = fs::read(path).map_err(named)?;
         // One of an older form has another key at any rate.
         let records = text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice::<Record>(line).ok());
-        let runs = records.map(|record| (record.key.clone(), record)).collect();
+        let mut this =
+            Self { path: path.to_owned(), file, records: Vec::new(), by_key: HashMap::new(), by_work: HashMap::new() };
+        records.for_each(|record| this.know(record));
         if text.last().is_some_and(|&last| last != b'\n') {
-            file.write_all(b"\n").map_err(named)?;
+            this.file.write_all(b"\n").map_err(named)?;
         }
-        Ok(Self { path: path.to_owned(), file, runs })
+        Ok(this)
+    }
+
+    fn know(&mut self, record: Record) {
+        let number = self.records.len();
+        self.by_key.insert(record.key.clone(), number);
+        self.by_work.insert(settings(&record.work), number);
+        self.records.push(record);
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&Record> {
-        self.runs.get(key)
+        self.by_key.get(key).map(|&number| &self.records[number])
+    }
+
+    /// The last run of a work, of whatever program and machine.
+    pub(super) fn last(&self, work: &Work) -> Option<&Record> {
+        self.by_work.get(&settings(work)).map(|&number| &self.records[number])
     }
 
     /// Keeps a run: in the file first.
@@ -105,7 +127,7 @@ impl Store {
         line.push(b'\n');
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display()));
         self.file.write_all(&line).map_err(named)?;
-        self.runs.insert(record.key.clone(), record);
+        self.know(record);
         Ok(())
     }
 }
@@ -146,6 +168,7 @@ mod tests {
         store.add(record("c")).unwrap();
         let store = Store::open(&path).unwrap();
         assert_eq!((store.get("a"), store.get("b"), store.get("c")), (Some(&record("a")), None, Some(&record("c"))));
+        assert_eq!(store.last(&record("any").work), Some(&record("c")));
     }
 
     #[test]

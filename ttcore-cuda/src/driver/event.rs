@@ -4,6 +4,7 @@ use std::ffi::c_void;
 use std::fmt;
 use std::ptr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cust::sys::{CUevent, CUevent_flags_enum, CUstream};
 
@@ -22,12 +23,21 @@ unsafe impl Send for Event {}
 unsafe impl Sync for Event {}
 
 impl Event {
+    /// For ordering alone.
     pub(super) fn new(context: &Arc<Primary>) -> Result<Self, Error> {
+        Self::with_flags(context, CUevent_flags_enum::CU_EVENT_DISABLE_TIMING)
+    }
+
+    /// For telling times, too.
+    pub(super) fn timed(context: &Arc<Primary>) -> Result<Self, Error> {
+        Self::with_flags(context, CUevent_flags_enum::CU_EVENT_DEFAULT)
+    }
+
+    fn with_flags(context: &Arc<Primary>, flags: CUevent_flags_enum) -> Result<Self, Error> {
         let _entered = context.enter()?;
         let mut raw = ptr::null_mut();
         // SAFETY: writes the event.
-        let answer =
-            unsafe { (context.api.cuEventCreate)(&mut raw, CUevent_flags_enum::CU_EVENT_DISABLE_TIMING as u32) };
+        let answer = unsafe { (context.api.cuEventCreate)(&mut raw, flags as u32) };
         context.api.check("make an event", answer)?;
         Ok(Self { raw, context: context.clone() })
     }
@@ -46,6 +56,21 @@ impl Event {
         let _entered = self.context.enter()?;
         // SAFETY: made in `new`.
         self.context.api.check("wait for an event", unsafe { (self.context.api.cuEventSynchronize)(self.raw) })
+    }
+
+    /// Time of the GPU from an earlier event to this one, both of [`Queue::timed_event`](super::Queue::timed_event), recorded
+    /// and happened. To half a microsecond.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Driver`], also if one has not happened yet, or cannot tell times.
+    pub fn since(&self, earlier: &Self) -> Result<Duration, Error> {
+        let _entered = self.context.enter()?;
+        let mut milliseconds = 0.0f32;
+        // SAFETY: made in `new`; writes the number.
+        let answer = unsafe { (self.context.api.cuEventElapsedTime)(&mut milliseconds, earlier.raw, self.raw) };
+        self.context.api.check("ask for a time", answer)?;
+        Ok(Duration::try_from_secs_f64(f64::from(milliseconds) / 1e3).unwrap_or_default())
     }
 
     /// Whether nothing is left to wait for.

@@ -21,7 +21,7 @@ pub use memory::{Memory, Staging};
 pub use queue::Queue;
 
 use crate::args::Args;
-use crate::blas::Blas;
+use crate::blas::{Blas, Math};
 use crate::device::{Device, Dims, Gemm, Kernel};
 use crate::error::Error;
 use context::Primary;
@@ -32,6 +32,7 @@ use kernels::Kernels;
 pub struct Driver {
     kernels: Arc<Kernels>,
     context: Arc<Primary>,
+    math: Math,
 }
 
 impl Driver {
@@ -42,7 +43,13 @@ impl Driver {
     /// [`Error::NoDevice`], [`Error::NoSuchDevice`]; [`Error::NoLibrary`] without NVRTC; [`Error::Driver`].
     pub fn new(ordinal: u32) -> Result<Self, Error> {
         let context = Arc::new(Primary::new(ordinal)?);
-        Ok(Self { kernels: Arc::new(Kernels::new(&context)?), context })
+        Ok(Self { kernels: Arc::new(Kernels::new(&context)?), context, math: Math::Full })
+    }
+
+    /// Computes products in this way on queues that are made from now on.
+    #[must_use]
+    pub fn with_math(self, math: Math) -> Self {
+        Self { math, ..self }
     }
 
     /// What the GPU calls itself, such as `NVIDIA H100 80GB HBM3`.
@@ -60,7 +67,7 @@ impl Driver {
     ///
     /// [`Error::Driver`].
     pub fn queue(&self) -> Result<Queue, Error> {
-        Queue::new(&self.context, &self.kernels)
+        Queue::new(&self.context, &self.kernels, self.math)
     }
 
     /// A caller's stream (`torch.cuda.current_stream().cuda_stream` in PyTorch): work is ordered on it, and on no other. The
@@ -72,7 +79,7 @@ impl Driver {
     /// on it uses stays as it is until the work is done.
     pub unsafe fn queue_on(&self, stream: *mut c_void) -> Queue {
         // SAFETY: the caller's.
-        unsafe { Queue::on(stream, &self.context, &self.kernels) }
+        unsafe { Queue::on(stream, &self.context, &self.kernels, self.math) }
     }
 }
 
@@ -172,7 +179,7 @@ impl Device for Driver {
         let blas = match &mut queue.blas {
             Some(blas) => blas,
             // SAFETY: the stream lives as long as the queue, and the handle is dropped before it.
-            none => none.insert(unsafe { Blas::new(queue.stream.cast())? }),
+            none => none.insert(unsafe { Blas::new(queue.stream.cast(), queue.math)? }),
         };
         // SAFETY: the caller's.
         unsafe { blas.gemm(double, gemm) }

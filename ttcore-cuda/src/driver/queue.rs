@@ -11,13 +11,14 @@ use cust::sys::{CUstream, CUstream_flags_enum, CUstreamCaptureStatus};
 use super::context::Primary;
 use super::event::Event;
 use super::kernels::Kernels;
-use crate::blas::Blas;
+use crate::blas::{Blas, Math};
 use crate::error::Error;
 
 /// A stream of a GPU that work is ordered on, of the backend's own or the caller's.
 pub struct Queue {
     pub(super) blas: Option<Blas>,
     pub(super) stream: CUstream,
+    pub(super) math: Math,
     own: bool,
     id: u64,
     kernels: Arc<Kernels>,
@@ -35,13 +36,21 @@ unsafe impl Send for Queue {}
 
 impl Queue {
     /// On a stream of its own, which neither waits for the legacy default stream nor is waited for by it.
-    pub(super) fn new(context: &Arc<Primary>, kernels: &Arc<Kernels>) -> Result<Self, Error> {
+    pub(super) fn new(context: &Arc<Primary>, kernels: &Arc<Kernels>, math: Math) -> Result<Self, Error> {
         let _entered = context.enter()?;
         let mut stream = ptr::null_mut();
         let flags = CUstream_flags_enum::CU_STREAM_NON_BLOCKING as u32;
         // SAFETY: writes the stream.
         context.api.check("make a stream", unsafe { (context.api.cuStreamCreate)(&mut stream, flags) })?;
-        Ok(Self { blas: None, stream, own: true, id: next_id(), kernels: kernels.clone(), context: context.clone() })
+        Ok(Self {
+            blas: None,
+            stream,
+            math,
+            own: true,
+            id: next_id(),
+            kernels: kernels.clone(),
+            context: context.clone(),
+        })
     }
 
     /// On a caller's stream.
@@ -49,10 +58,11 @@ impl Queue {
     /// # Safety
     ///
     /// As [`Driver::queue_on`](super::Driver::queue_on).
-    pub(super) unsafe fn on(stream: *mut c_void, context: &Arc<Primary>, kernels: &Arc<Kernels>) -> Self {
+    pub(super) unsafe fn on(stream: *mut c_void, context: &Arc<Primary>, kernels: &Arc<Kernels>, math: Math) -> Self {
         Self {
             blas: None,
             stream: stream.cast(),
+            math,
             own: false,
             id: next_id(),
             kernels: kernels.clone(),
@@ -73,6 +83,15 @@ impl Queue {
     /// [`Error::Driver`].
     pub fn event(&self) -> Result<Event, Error> {
         Event::new(&self.context)
+    }
+
+    /// An event that tells times: see [`Event::since`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Driver`].
+    pub fn timed_event(&self) -> Result<Event, Error> {
+        Event::timed(&self.context)
     }
 
     /// Records an event behind all work so far.

@@ -14,7 +14,7 @@ use super::{Of, Step, bytes};
 use crate::args::{AccumulateArgs, ApplyArgs, Kind, Operand, PoolArgs, RowGradientsArgs};
 use crate::device::{Device, Dims, Element, Kernel};
 use crate::error::Error;
-use crate::memory::ScratchPlan;
+use crate::plan::ScratchPlan;
 use crate::tiles;
 
 /// The cores of one table in one chunk: the operands of its products.

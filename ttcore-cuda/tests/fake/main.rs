@@ -4,10 +4,12 @@
 //! is the `libcuda.so.1` in `LD_LIBRARY_PATH`: see `fake-check.sh`.
 
 mod capture;
+mod complaints;
 mod context;
 mod controls;
 mod errors;
 mod lifetimes;
+mod math;
 mod staging;
 mod step;
 mod streams;

@@ -191,6 +191,16 @@ impl<'a, F: Real> Bags<'a, F> {
         self.bounds.for_each(visit);
     }
 
+    /// Writes the first lookup of every bag, in order: where a list of them is wanted, in the fastest way. Batches that backends
+    /// take have fewer than 2^32 lookups; of more, the lower 32 bits are written.
+    ///
+    /// # Panics
+    ///
+    /// If there is not one place for each bag.
+    pub fn write_starts(&self, to: &mut [u32]) {
+        self.bounds.write_starts(to);
+    }
+
     /// A 64-bit digest of the rows and bags: what [`Saved`](crate::Backend::Saved) values are bound to.
     ///
     /// Two different batches have the same digest with a probability of about 2^-64. Not a defence against an
@@ -248,6 +258,9 @@ mod tests {
             let mut again = alloc::vec::Vec::new();
             batch.for_each_bag(|bag| again.push(bag));
             assert_eq!(again, all);
+            let mut starts = [9; 4];
+            batch.write_starts(&mut starts);
+            assert_eq!(starts, [0, 0, 3, 4]);
             assert_eq!((batch.scale(0), batch.scale(1)), (1.0, 1.0 / 3.0));
         }
         assert_eq!(with_last.fingerprint(), starts.fingerprint());
@@ -261,6 +274,9 @@ mod tests {
         let mut visited = alloc::vec::Vec::new();
         one.for_each_bag(|bag| visited.push(bag));
         assert_eq!(visited, [0..1, 1..2, 2..3]);
+        let mut written = [9; 3];
+        one.write_starts(&mut written);
+        assert_eq!(written, [0, 1, 2]);
         assert!((0..3).all(|b| one.bag(b) == starts.bag(b)));
         assert_eq!(one.fingerprint(), starts.fingerprint());
         let none = bags(&[], Offsets::OnePerBag).unwrap();
@@ -305,6 +321,9 @@ mod tests {
             let entries = [0, 0, 3, 4].map(|entry| base + entry);
             let window = bags(&indices, Offsets::Window(&entries)).unwrap();
             assert!((0..3).all(|b| window.bag(b) == whole.bag(b)) && window.bags() == 3);
+            let mut starts = [9; 3];
+            window.write_starts(&mut starts);
+            assert_eq!(starts, [0, 0, 3]);
             assert_eq!(window.fingerprint(), whole.fingerprint());
         }
         assert_eq!(bags(&[], Offsets::Window(&[5])).unwrap().bags(), 0);

@@ -89,6 +89,19 @@ impl<'a> Bounds<'a> {
         at(b)..if b + 1 < entries.len() { at(b + 1) } else { self.lookups }
     }
 
+    /// Writes where each bag begins.
+    pub(super) fn write_starts(&self, to: &mut [u32]) {
+        assert_eq!(to.len(), self.bags, "one place for each bag");
+        let base = self.base;
+        match self.entries {
+            None => to.iter_mut().zip(0..).for_each(|(to, start)| *to = start),
+            Some(IndexSlice::I32(starts)) => put(to, starts, |&start| start as u64 - base),
+            Some(IndexSlice::I64(starts)) => put(to, starts, |&start| start as u64 - base),
+            Some(IndexSlice::U32(starts)) => put(to, starts, |&start| u64::from(start) - base),
+            Some(IndexSlice::U64(starts)) => put(to, starts, |&start| start - base),
+        }
+    }
+
     /// The lookups of every bag, in order.
     pub(super) fn for_each(&self, mut visit: impl FnMut(Range<usize>)) {
         let mut start = 0;
@@ -105,6 +118,11 @@ impl<'a> Bounds<'a> {
         }
         next(self.lookups as u64);
     }
+}
+
+/// Writes offsets, of which there may be one more.
+fn put<O>(to: &mut [u32], offsets: &[O], start: impl Fn(&O) -> u64) {
+    to.iter_mut().zip(offsets).for_each(|(to, offset)| *to = start(offset) as u32);
 }
 
 /// Lists are as long as batches are large: what is printed is how long.

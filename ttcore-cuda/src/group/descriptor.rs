@@ -1,83 +1,14 @@
-//! The descriptors of a batch for the fused kernels, and their units of work.
+//! What the fused kernels read of a table's batch.
 
-use ttcore::TtShape;
-use ttcore_cpu::group::TableGroup;
-
-use crate::args::{FUSED_TABLES, FusedTable, FusedUnit};
+use super::Counts;
+use crate::args::FusedTable;
 use crate::device::Element;
-use crate::group::{Counts, put};
 use crate::plan::{Plan, TablePlan};
-use crate::tiles::{self, Piece, Tiling};
+use crate::tiles::{self, Tiling};
 
-/// [`FusedUnit::part`] of a unit that has the whole gradient of its slice of core 2.
-const WHOLE: u32 = u32::MAX;
-
-/// Writes what the fused kernels read of the batch: one descriptor for each of their tables, with the lists of a group at
-/// the address `memory`, and the units of each launch.
-pub(crate) fn put_launches<F: Element>(
-    bytes: &mut [u8],
-    plan: &Plan,
-    host: &ttcore_cpu::Group<F>,
-    counts: &[Counts],
-    memory: u64,
-) {
-    let fused = &plan.fused;
-    let mut descriptors = fused.descriptors;
-    for (launch, tables) in fused.launches.iter().zip(fused.tables.chunks(FUSED_TABLES)) {
-        let (mut units, mut outers, mut slices, mut features) = (0, 0, 0, 0);
-        for (number, &t) in tables.iter().enumerate() {
-            let mut table = descriptor::<F>(plan, t, &counts[t], memory);
-            table.output_rows = host.rows() as u32;
-            table.lookups_before = counts[..t].iter().map(|table| table.lookups as u64).sum();
-            if let Some(shape) = plan.layout.tables()[t].cores() {
-                let parts = plan.tables[t].pairs.middle_parts;
-                units += put_units(bytes, shape, &host.tables()[t], number as u32, launch.units, units, parts);
-            }
-            debug_assert!(units as usize <= launch.most_units, "more units than the plan has room for");
-            (table.outers_before, table.slices_before, table.units_end) = (outers, slices, units);
-            table.features_before = features;
-            features += table.features;
-            outers += table.outers;
-            slices += table.firsts + table.middles + table.lasts;
-            put(bytes, descriptors, &[table]);
-            descriptors += size_of::<FusedTable>();
-        }
-    }
-}
-
-/// Writes the units of a table behind `before` others at the place `units`, and at `parts` where the parts of each `i_2`
-/// begin; gives how many units there are.
-fn put_units<F: Element>(
-    bytes: &mut [u8],
-    shape: &TtShape,
-    group: &TableGroup<F>,
-    table: u32,
-    units: usize,
-    before: u32,
-    parts: usize,
-) -> u32 {
-    let Some(tiling) = Tiling::new::<F>(shape) else { return 0 };
-    let (tiles, down) = (tiling.tiles(shape) as u32, tiling.tiles_down(shape) as u32);
-    let (mut count, mut part, mut groups) = (0, 0, 0);
-    for Piece { group, pair, pairs, begins, ends } in tiles::pieces(tiling, group) {
-        if begins {
-            put(bytes, parts + group * size_of::<u32>(), &[part]);
-            groups = group + 1;
-        }
-        let alone = begins && ends && down == 1;
-        for tile in 0..tiles {
-            let part = if alone { WHOLE } else { part + tile / (tiles / down) };
-            let unit = FusedUnit { table, group: group as u32, pair: pair as u32, pairs: pairs as u32, tile, part };
-            put(bytes, units + (before + count) as usize * size_of::<FusedUnit>(), &[unit]);
-            count += 1;
-        }
-        part += if alone { 0 } else { down };
-    }
-    put(bytes, parts + groups * size_of::<u32>(), &[part]);
-    count
-}
-
-fn descriptor<F: Element>(plan: &Plan, t: usize, counts: &Counts, group: u64) -> FusedTable {
+/// The descriptor of a table of so many numbers of everything, with the lists of a group at the address `group`. What the
+/// tables before it have is left 0.
+pub(super) fn descriptor<F: Element>(plan: &Plan, t: usize, counts: &Counts, group: u64) -> FusedTable {
     let (table, features, places) = (&plan.layout.tables()[t], &plan.layout.features()[t], &plan.tables[t]);
     let TablePlan { pairs, cores, .. } = places;
     let list = |place: usize| group + place as u64;
