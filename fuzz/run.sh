@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 seconds=${1:-60}
 targets=("${@:2}")
-[ ${#targets[@]} -gt 0 ] || targets=(shapes bags criteo prepared vocabulary columns parquet stored checkpoint settings cpu cache)
+[ ${#targets[@]} -gt 0 ] || targets=(shapes bags criteo prepared vocabulary columns parquet stored tables checkpoint settings cpu cache)
 toolchain=${FUZZ_TOOLCHAIN:-nightly}
 triple=$(rustc "+$toolchain" -vV | sed -n 's/^host: //p')
 
@@ -19,7 +19,7 @@ RUSTFLAGS="${coverage[*]}" cargo "+$toolchain" build --release --locked --target
     "${targets[@]/#/--bin=}"
 
 # Bytes of an input at most: as many as it takes to say something.
-declare -A longest=([shapes]=512 [bags]=512 [criteo]=8192 [prepared]=8192 [vocabulary]=8192 [columns]=4096 [parquet]=4096 [stored]=1024 [checkpoint]=24576 [settings]=2048 [cpu]=1024
+declare -A longest=([shapes]=512 [bags]=512 [criteo]=8192 [prepared]=8192 [vocabulary]=8192 [columns]=4096 [parquet]=4096 [stored]=1024 [tables]=1024 [checkpoint]=24576 [settings]=2048 [cpu]=1024
     [cache]=1024)
 rows=()
 failed=0

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use dlrm::data::Synthetic;
-use ttcore_fuzz::{checkpoint, columns, parquet, prepared, vocabulary};
+use ttcore_fuzz::{checkpoint, columns, parquet, prepared, tables, vocabulary};
 
 fn main() -> io::Result<()> {
     // Targets that take structure from bytes: any bytes are an input, longer ones a larger one.
@@ -20,6 +20,7 @@ fn main() -> io::Result<()> {
     write("columns", columns::seeds())?;
     write("parquet", [parquet::seed()].into_iter().chain(edits(1, 6)))?;
     write("stored", (0..8).map(|seed| noise(200 + seed, 40 << (seed % 4))))?;
+    write("tables", tables::seeds().into_iter().chain(edits(4, 4)).chain(edits(7, 4)))?;
     write("prepared", prepared::seeds().into_iter().chain(edits(2, 6)))?;
     write("checkpoint", checkpoint::seeds().into_iter().chain(edits(2, 6)))?;
     write("criteo", lines()?)

@@ -10,6 +10,7 @@
 //! | [`parquet`] | a Parquet file, from scratch or a valid one edited | the same |
 //! | [`stored`] | a prepared data set of columns, edited | a typed error, or every row can be read or is named |
 //! | [`vocabulary`](mod@vocabulary) | a vocabulary, from scratch or a valid one edited | a typed error, or every value has an index of its table, or none |
+//! | [`tables`] | a table in `.npy` or safetensors, from scratch or a valid one edited | a typed error, or every row can be read, and a train has the error it says |
 //! | [`checkpoint`] | a checkpoint, from scratch or a valid one edited | a typed error, or training goes on from it |
 //! | [`settings`] | a file of tables | a typed error, or settings that hold what it says |
 //! | [`cpu`] | tables, batches, an update rule | the CPU backend computes what the reference does |
@@ -33,13 +34,14 @@ pub mod prepared;
 pub mod settings;
 pub mod shapes;
 pub mod stored;
+pub mod tables;
 pub mod vocabulary;
 
 /// A target: what it does with an input.
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("shapes", shapes::run),
     ("bags", bags::run),
     ("criteo", criteo::run),
@@ -52,4 +54,5 @@ pub const TARGETS: [(&str, Target); 12] = [
     ("columns", columns::run),
     ("parquet", parquet::run),
     ("stored", stored::run),
+    ("tables", tables::run),
 ];
