@@ -48,10 +48,10 @@ pub fn run(data: &[u8]) {
         Ok(vocabulary) => {
             let rows = vocabulary.table_rows();
             assert!(rows.iter().all(|&rows| rows > 0 && rows <= file.len() as u64));
-            for feature in 0..rows.len() {
+            for (feature, &rows) in rows.iter().enumerate() {
                 for value in (0..64).chain([u32::MAX]).map(|value: u32| value.wrapping_mul(0x9e37_79b9)) {
                     let (index, _) = vocabulary.number(feature, value);
-                    assert!(index == UNSEEN || u64::from(index) < rows[feature]);
+                    assert!(index == UNSEEN || u64::from(index) < rows);
                 }
             }
             let verified = vocabulary.verify(folder.path()).is_ok();
